@@ -1,0 +1,254 @@
+// Package connector defines how one system is read and written. Each subpackage implements it for one system;
+// package all registers them.
+//
+// A task runs in a worker process with one DuckDB session. A Source makes the task's chunks readable there as a relation, the
+// stage's program is a SELECT over that relation, and a Sink consumes the SELECT.
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/step"
+)
+
+// Chunk is the unit of the audit: a key value, a page range, a file, some row groups.
+type Chunk struct {
+	// ID is the chunk's position in the stage's plan, from 0. Neighbouring IDs are neighbours in the source. Whoever adds chunks
+	// to the ledger numbers them; a Source leaves it 0.
+	ID int64 `json:"id"`
+	// Key names the chunk to a person, unique within the stage in practice: a key value ("10016"), "(null)", "(other)",
+	// a path, a range.
+	Key string `json:"key"`
+	// Bounds says what to read, in the connector's own terms.
+	Bounds json.RawMessage `json:"bounds"`
+	// Rows and Bytes are estimates of what reading it yields; 0 when unknown.
+	Rows  int64 `json:"rows,omitempty"`
+	Bytes int64 `json:"bytes,omitempty"`
+}
+
+// Run identifies the run that a sink writes for.
+type Run struct {
+	// UID is 32 hex digits, random, and keys everything durable that the run leaves in a target. ID is only its name.
+	UID string `json:"uid"`
+	ID  string `json:"id"`
+	Job string `json:"job"`
+	// Stage is the number of the stage that writes.
+	Stage     int       `json:"stage"`
+	StartedAt time.Time `json:"started_at"`
+	// State is what Sink.Begin returned.
+	State json.RawMessage `json:"state,omitempty"`
+}
+
+// Attempt is one try of a task.
+type Attempt struct {
+	Run Run
+	// Token grows with every attempt of the run. A later token fences an earlier one off.
+	Token  int64
+	Chunks []Chunk
+}
+
+// Receipt is what a committed attempt leaves for one chunk.
+type Receipt struct {
+	ChunkID int64 `json:"chunk_id"`
+	// Token is the attempt's. Chunks with one token were written together.
+	Token       int64 `json:"token"`
+	RowsIn      int64 `json:"rows_in"`
+	RowsOut     int64 `json:"rows_out"`
+	RowsScanned int64 `json:"rows_scanned,omitempty"` // before pushdown, where known
+	BytesIn     int64 `json:"bytes_in"`
+	BytesOut    int64 `json:"bytes_out"`
+	// PeakMemory is the task's, in bytes.
+	PeakMemory int64 `json:"peak_memory_bytes"`
+	// Publish is the sink's own note of what to publish. Where several chunks were written together, the receipt of the
+	// lowest chunk ID has it.
+	Publish json.RawMessage `json:"publish,omitempty"`
+}
+
+// Count is what reading one chunk came to so far.
+type Count struct {
+	Rows, Bytes, Scanned int64
+}
+
+// Relation is a task's chunks, readable in a DuckDB session.
+type Relation interface {
+	// Chunk returns a parenthesised SELECT of the i-th chunk's rows: the source's columns in schema order, then step.Tag, which holds i.
+	// It may be scanned once.
+	Chunk(i int) string
+	// All is the same over all chunks, in one pass.
+	All() string
+	// Count returns what was read of the i-th chunk. It is complete once the relation was scanned to its end, and safe to
+	// call meanwhile.
+	Count(i int) Count
+	// Close releases connections and registrations. It is called once no query uses the relation.
+	Close() error
+}
+
+// Source reads one table, query or set of files. Methods may be called concurrently unless they say otherwise.
+type Source interface {
+	// Schema returns the columns that the source yields.
+	Schema(ctx context.Context) (drover.Schema, error)
+	// Identity returns a text that two openings share only if they read the same thing: a system identifier and an OID, absolute
+	// paths. It is stored in the run and compared when it is joined or resumed.
+	Identity(ctx context.Context) (string, error)
+	// Begin fixes what all chunks of a run must agree on (a snapshot, a list of files) and returns it as state for Chunks and
+	// Open. prior is nil for a new run, else the state of the run that is joined or resumed; where that can no longer be
+	// honoured Begin refuses. What it holds open lives until Close.
+	Begin(ctx context.Context, chunking drover.Chunking, prior json.RawMessage) (json.RawMessage, error)
+	// Chunks cuts the source, in the order of neighbourhood. It is called after Begin, with Begin's state.
+	Chunks(ctx context.Context, chunking drover.Chunking, state json.RawMessage) iter.Seq2[Chunk, error]
+	// Open makes chunks readable in a worker's session. schema is the one that the plan was bound to; columns that
+	// differ from it by now are an error. The relation's rows carry schema's columns; state is Begin's.
+	Open(ctx context.Context, session *duck.Session, schema drover.Schema, state json.RawMessage, chunks []Chunk) (Relation, error)
+	Close() error
+}
+
+// Input is what a Sink writes: a program over a relation.
+type Input struct {
+	Session  *duck.Session
+	Relation Relation
+	Program  step.Program
+	// Source and Output are the columns before and after the program.
+	Source, Output drover.Schema
+	// Progress is told the totals of the attempt so far. Never nil.
+	Progress func(rowsIn, rowsOut, bytesIn, bytesOut int64)
+	// PeakMemory returns the highest memory of the worker since the task began, in bytes.
+	PeakMemory func() int64
+}
+
+// Query returns the SELECT that yields all of the input: Output's columns, then step.Tag with the chunk's index in the attempt.
+// A program that must see one chunk at a time is applied to each of the n chunks by itself.
+func (in Input) Query(n int) string {
+	if in.Program.RowWise {
+		return in.Program.Over(in.Relation.All())
+	}
+	sql := ""
+	for i := range n {
+		if i > 0 {
+			sql += "\nUNION ALL\n"
+		}
+		sql += "(" + in.Program.Over(in.Relation.Chunk(i)) + ")"
+	}
+	return sql
+}
+
+// Check is what a sink found out about its target before anything is written.
+type Check struct {
+	// Identity is to the sink what Source.Identity is to the source.
+	Identity string `json:"identity"`
+	// Notes are lines for the plan: how it will publish, which casts the target applies, what it will create.
+	Notes []string `json:"notes,omitempty"`
+	// Types are the target's own column types, one per output column.
+	Types []string `json:"types,omitempty"`
+}
+
+// Published is what Publish made visible.
+type Published struct {
+	Files int64 `json:"files"`
+}
+
+// Sink writes one table or dataset. What Write leaves is invisible, or idempotent, until Publish.
+type Sink interface {
+	// Check looks at the target and refuses what can be refused before a run. It writes nothing.
+	// output's columns that repeat a source column name it in From, with its Native type if the source is of the same
+	// connector.
+	Check(ctx context.Context, output drover.Schema) (Check, error)
+	// Begin makes ready what all attempts need (a staging table, a gate row, the list of files to replace) and returns the
+	// state that they are given in Run.State. It is idempotent; on a resume run.State is the earlier answer.
+	Begin(ctx context.Context, run Run, output drover.Schema) (json.RawMessage, error)
+	// Write reads the input to its end and commits or stages its rows with one receipt per chunk. Chunks that have a
+	// receipt in the target already are left out, and their receipts returned with the others. On error nothing of the attempt
+	// can ever become visible; the error's Kind says whether a retry may mend it.
+	Write(ctx context.Context, attempt Attempt, open func(ctx context.Context, chunks []Chunk) (Input, error)) ([]Receipt, error)
+	// Verify compares what the ledger believes with the target and returns the chunks whose receipts or staged
+	// objects are gone.
+	Verify(ctx context.Context, run Run, receipts iter.Seq2[Receipt, error]) (gone []int64, err error)
+	// Void takes the receipt key of a chunk that is about to be split, so that no late attempt can commit it whole. If the
+	// chunk is committed already it returns that receipt.
+	Void(ctx context.Context, run Run, chunkID int64) (*Receipt, error)
+	// Publish makes all staged data visible, removes what it replaces, and closes the run to late attempts. It is
+	// idempotent. It is called for append too.
+	Publish(ctx context.Context, run Run, output drover.Schema, receipts iter.Seq2[Receipt, error]) (Published, error)
+	// Abort removes what the run staged and closes it to late attempts. committed is the number of chunks whose rows
+	// stay visible. It is idempotent.
+	Abort(ctx context.Context, run Run) (committed int64, err error)
+	Close() error
+}
+
+// Env is what a connector may use of the process it is opened in.
+type Env struct {
+	// Timezone is the job's.
+	Timezone string
+	// TempDir is for scratch files.
+	TempDir string
+	// Application names the process to servers: "drover/r-k3f9/17".
+	Application string
+	// Warn tells the user something that is not an error. Never nil.
+	Warn func(format string, args ...any)
+	// Connections bounds the source connections of this process; 0 means the connector's default.
+	Connections int
+}
+
+// Definition is one connector: its name, its vocabulary and how it is opened.
+type Definition struct {
+	Name string
+	// NewSource and NewSink return pointers to empty vocabulary values that JSON decodes into. Nil where the connector does
+	// not read, or not write.
+	NewSource func() drover.Source
+	NewSink   func() drover.Sink
+	// OpenSource and OpenSink connect. The value is what NewSource or NewSink returned, filled in.
+	OpenSource func(ctx context.Context, spec drover.Source, env Env) (Source, error)
+	OpenSink   func(ctx context.Context, spec drover.Sink, env Env) (Sink, error)
+}
+
+// Registry is the connectors by name.
+type Registry map[string]Definition
+
+// OpenSource opens spec with its connector.
+func (r Registry) OpenSource(ctx context.Context, spec drover.Source, env Env) (Source, error) {
+	d, ok := r[spec.Connector()]
+	if !ok || d.OpenSource == nil {
+		return nil, drover.Errorf(drover.Invalid, "no connector reads %q", spec.Connector())
+	}
+	return d.OpenSource(ctx, spec, env)
+}
+
+// OpenSink opens spec with its connector.
+func (r Registry) OpenSink(ctx context.Context, spec drover.Sink, env Env) (Sink, error) {
+	d, ok := r[spec.Connector()]
+	if !ok || d.OpenSink == nil {
+		return nil, drover.Errorf(drover.Invalid, "no connector writes %q", spec.Connector())
+	}
+	return d.OpenSink(ctx, spec, env)
+}
+
+// DecodeSource rebuilds a source's vocabulary value from its JSON.
+func (r Registry) DecodeSource(name string, data []byte) (drover.Source, error) {
+	d, ok := r[name]
+	if !ok || d.NewSource == nil {
+		return nil, drover.Errorf(drover.Invalid, "no connector reads %q", name)
+	}
+	v := d.NewSource()
+	if err := json.Unmarshal(data, v); err != nil {
+		return nil, fmt.Errorf("decode source %s: %w", name, err)
+	}
+	return v, nil
+}
+
+// DecodeSink rebuilds a sink's vocabulary value from its JSON.
+func (r Registry) DecodeSink(name string, data []byte) (drover.Sink, error) {
+	d, ok := r[name]
+	if !ok || d.NewSink == nil {
+		return nil, drover.Errorf(drover.Invalid, "no connector writes %q", name)
+	}
+	v := d.NewSink()
+	if err := json.Unmarshal(data, v); err != nil {
+		return nil, fmt.Errorf("decode sink %s: %w", name, err)
+	}
+	return v, nil
+}

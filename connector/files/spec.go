@@ -1,0 +1,85 @@
+// Package files reads and writes folders of Parquet, CSV, newline JSON and Arrow IPC files.
+package files
+
+import (
+	"strings"
+
+	"github.com/droverdata/drover"
+)
+
+// Name is the connector's name in job files.
+const Name = "files"
+
+// Source says which files to read.
+type Source struct {
+	// Path is a folder, a file or a glob, or several of them.
+	Path drover.Strings `json:"path" jsonschema:"required"`
+	// Format is parquet, csv, json or arrow. Empty: by the files' names.
+	Format string `json:"format,omitempty" jsonschema:"enum=parquet,enum=csv,enum=json,enum=arrow"`
+}
+
+// In reads the files at the given paths.
+func In(path ...string) *Source { return &Source{Path: path} }
+
+// Connector implements drover.Source.
+func (*Source) Connector() string { return Name }
+
+func (s *Source) String() string { return "files " + strings.Join(s.Path, ", ") }
+
+// Meaning implements drover.Source.
+func (s *Source) Meaning() any { return s }
+
+// Mode says what a sink does with data that is there already.
+type Mode string
+
+// The modes of a files sink.
+const (
+	Error               Mode = "error" // refuse to write where there is data
+	Append              Mode = "append"
+	Overwrite           Mode = "overwrite"
+	OverwritePartitions Mode = "overwrite_partitions" // replace only the partitions that get rows
+)
+
+// Sink says where and how to write a dataset.
+type Sink struct {
+	// Path is the dataset's folder.
+	Path string `json:"path" jsonschema:"required"`
+	// Format is parquet (default), csv, json or arrow.
+	Format string `json:"format,omitempty" jsonschema:"enum=parquet,enum=csv,enum=json,enum=arrow"`
+	// Partition names the Hive partition columns, outermost first.
+	Partition []string `json:"partition_by,omitempty"`
+	Mode      Mode     `json:"mode,omitempty" jsonschema:"enum=append,enum=overwrite,enum=overwrite_partitions,enum=error"`
+	// Compression is the codec of the format: zstd, snappy (Parquet's default), gzip, lz4, uncompressed.
+	Compression    string `json:"compression,omitempty"`
+	MaxRowsPerFile int64  `json:"max_rows_per_file,omitempty" jsonschema:"minimum=1"`
+	RowGroupRows   int64  `json:"row_group_rows,omitempty" jsonschema:"minimum=1"`
+}
+
+// Out writes a dataset below path.
+func Out(path string) *Sink { return &Sink{Path: path} }
+
+// PartitionBy lays the dataset out in Hive partitions.
+func (s *Sink) PartitionBy(columns ...string) *Sink { s.Partition = columns; return s }
+
+// Overwrite replaces what is there.
+func (s *Sink) Overwrite() *Sink { s.Mode = Overwrite; return s }
+
+// Append adds to what is there.
+func (s *Sink) Append() *Sink { s.Mode = Append; return s }
+
+// OverwritePartitions replaces the partitions that get rows.
+func (s *Sink) OverwritePartitions() *Sink { s.Mode = OverwritePartitions; return s }
+
+// Connector implements drover.Sink.
+func (*Sink) Connector() string { return Name }
+
+func (s *Sink) String() string {
+	mode := s.Mode
+	if mode == "" {
+		mode = Error
+	}
+	return "files " + s.Path + " (" + string(mode) + ")"
+}
+
+// Meaning implements drover.Sink.
+func (s *Sink) Meaning() any { return s }

@@ -1,0 +1,106 @@
+// Package postgres reads and writes PostgreSQL tables by binary COPY.
+package postgres
+
+import (
+	"net/url"
+)
+
+// Name is the connector's name in job files.
+const Name = "postgres"
+
+// URL is a connection URL (postgres://...) or a libpq keyword string. Printing it hides the password; its JSON
+// form holds it.
+type URL string
+
+// String returns the server and database, without user options and secrets.
+func (u URL) String() string {
+	p, err := url.Parse(string(u))
+	if err != nil || p.Host == "" {
+		return "postgres"
+	}
+	return p.Host + p.Path
+}
+
+// GoString hides the password from %#v.
+func (u URL) GoString() string { return u.String() }
+
+// Source says which table or query to read. Exactly one of Table and Query is set.
+type Source struct {
+	URL URL `json:"url" jsonschema:"required"`
+	// Table is "name" or "schema.name", with the parts quoted where SQL would need it.
+	Table string `json:"table,omitempty"`
+	Query string `json:"query,omitempty"`
+}
+
+// Table reads a table.
+func Table(url, table string) *Source { return &Source{URL: URL(url), Table: table} }
+
+// Query reads the answer to a query.
+func Query(url, query string) *Source { return &Source{URL: URL(url), Query: query} }
+
+// Connector implements drover.Source.
+func (*Source) Connector() string { return Name }
+
+func (s *Source) String() string {
+	if s.Table == "" {
+		return "postgres query"
+	}
+	return "postgres " + s.Table
+}
+
+// Meaning implements drover.Source.
+func (s *Source) Meaning() any { return map[string]string{"table": s.Table, "query": s.Query} }
+
+// Mode says what a sink does with rows that are there already.
+type Mode string
+
+// The modes of a postgres sink.
+const (
+	Error   Mode = "error" // refuse a table that has rows
+	Append  Mode = "append"
+	Replace Mode = "replace"
+	Upsert  Mode = "upsert"
+)
+
+// Sink says which table to write, and how.
+type Sink struct {
+	URL   URL    `json:"url" jsonschema:"required"`
+	Table string `json:"table" jsonschema:"required"`
+	Mode  Mode   `json:"mode,omitempty" jsonschema:"enum=append,enum=replace,enum=upsert,enum=error"`
+	// Key is the columns that identify a row, for upsert.
+	Key []string `json:"key,omitempty"`
+	// OnConflict is update (default) or ignore, for upsert.
+	OnConflict string `json:"on_conflict,omitempty" jsonschema:"enum=update,enum=ignore"`
+	// Latest names the column whose highest value wins among rows of one key, for upsert.
+	Latest string `json:"latest,omitempty"`
+}
+
+// Into writes a table.
+func Into(url, table string) *Sink { return &Sink{URL: URL(url), Table: table} }
+
+// Replace swaps the table's rows for the new ones at the end of the run.
+func (s *Sink) Replace() *Sink { s.Mode = Replace; return s }
+
+// Append adds rows.
+func (s *Sink) Append() *Sink { s.Mode = Append; return s }
+
+// Upsert inserts rows, or updates those with the same key.
+func (s *Sink) Upsert(key ...string) *Sink { s.Mode, s.Key = Upsert, key; return s }
+
+// Connector implements drover.Sink.
+func (*Sink) Connector() string { return Name }
+
+func (s *Sink) String() string {
+	mode := s.Mode
+	if mode == "" {
+		mode = Error
+	}
+	return "postgres " + s.Table + " (" + string(mode) + ")"
+}
+
+// Meaning implements drover.Sink.
+func (s *Sink) Meaning() any {
+	m := *s
+	m.URL = ""
+	return m
+}

@@ -1,0 +1,47 @@
+package duck
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/droverdata/drover"
+	db "github.com/duckdb/duckdb-go-bindings"
+)
+
+// caret finds where DuckDB points in a message: "LINE 2: ...text" and, below, spaces and a caret.
+var caret = regexp.MustCompile(`(?s)\n+LINE (\d+): (.*?)\n( *)\^\s*$`)
+
+// newError turns DuckDB's message into an Error of kind, or of a better kind where the type says so. Code is DuckDB's own
+// name of the error, Offset the byte in sql that its caret points at.
+func newError(kind drover.Kind, typ db.ErrorType, msg, sql string) *drover.Error {
+	e := &drover.Error{Kind: kind, Message: msg}
+	if m := caret.FindStringSubmatchIndex(msg); m != nil {
+		if sql != "" {
+			e.Offset = caretOffset(sql, msg[m[4]:m[5]], m[7]-m[6]-len("LINE : ")-(m[3]-m[2]))
+		}
+		e.Message = msg[:m[0]]
+	}
+	e.Message = strings.TrimSpace(e.Message)
+	if name, rest, ok := strings.Cut(e.Message, ": "); ok && strings.HasSuffix(name, "Error") {
+		e.Code, e.Message = name, rest
+	}
+	if typ == db.ErrorTypeOutOfMemory || e.Code == "Out of Memory Error" {
+		e.Kind = drover.Overrun
+	}
+	return e
+}
+
+// caretOffset returns the 1-based offset in sql of column col (from 0) of the excerpt that DuckDB printed, or 0. Long lines are
+// printed cut, with "..." on the cut sides.
+func caretOffset(sql, excerpt string, col int) int {
+	text := excerpt
+	if strings.HasPrefix(text, "...") {
+		text, col = text[3:], col-3
+	}
+	text = strings.TrimSuffix(text, "...")
+	at := strings.Index(sql, text)
+	if at < 0 || col < 0 || col > len(text) {
+		return 0
+	}
+	return at + col + 1
+}

@@ -1,0 +1,49 @@
+package duck
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/droverdata/drover"
+	db "github.com/duckdb/duckdb-go-bindings"
+)
+
+// Ident quotes an identifier.
+func Ident(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// Literal quotes a text.
+func Literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+// logicalType turns a type's SQL spelling into DuckDB's type object, which the caller destroys.
+func (s *Session) logicalType(name string) (db.LogicalType, error) {
+	st, err := s.Prepare("SELECT CAST(NULL AS " + name + ")")
+	if err != nil {
+		return db.LogicalType{}, fmt.Errorf("type %s: %w", name, err)
+	}
+	defer st.Close()
+	return db.PreparedStatementColumnLogicalType(st.st, 0), nil
+}
+
+// Describe returns the columns of a SELECT, without running it.
+func (s *Session) Describe(ctx context.Context, sql string) (drover.Schema, error) {
+	rows, err := s.Query(ctx, "DESCRIBE "+sql)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var schema drover.Schema
+	for {
+		c, err := rows.Next()
+		if err != nil {
+			return nil, err
+		}
+		if c.Rows() == 0 {
+			return schema, nil
+		}
+		names, types := Data[String](c.Vector(0)), Data[String](c.Vector(1))
+		for i := range c.Rows() {
+			schema = append(schema, drover.Column{Name: string(names[i].Bytes()), Type: string(types[i].Bytes())})
+		}
+	}
+}

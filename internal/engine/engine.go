@@ -1,0 +1,21 @@
+// Package engine defines where attempts execute. engine/local runs them in worker processes on this machine.
+package engine
+
+import (
+	"context"
+
+	"github.com/droverdata/drover/internal/protocol"
+)
+
+// Engine executes attempts. Methods may be called concurrently.
+type Engine interface {
+	// Slots returns how many attempts to keep in flight. It may change between calls.
+	Slots(ctx context.Context) (int, error)
+	// Execute runs one attempt to its end and blocks meanwhile. Progress is called from one goroutine at a time. An attempt that
+	// failed in an orderly way is a Result with its Error set; a worker that died is an error of kind drover.Lost, or of kind
+	// drover.Overrun where the engine knows that memory was the cause. Cancelling ctx kills the attempt, and Execute
+	// returns once nothing of it runs any more.
+	Execute(ctx context.Context, task protocol.Task, progress func(protocol.Progress)) (protocol.Result, error)
+	// Close ends all workers and waits for them.
+	Close() error
+}

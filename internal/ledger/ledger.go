@@ -1,0 +1,227 @@
+// Package ledger is the durable record of runs and chunks. ledger/sqlite and ledger/postgres implement it;
+// ledger/ledgertest is the suite that both pass.
+//
+// Every change of a claimed chunk names the token of the claim, and a stale token changes nothing. Times are the ledger's own: its
+// server's clock decides about leases.
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+)
+
+// RunState is the state of a run.
+type RunState string
+
+// The states of a run, in the order in which it passes through them.
+const (
+	Planned    RunState = "planned"    // being planned by one driver; has no chunks, or not all of them
+	Open       RunState = "open"       // all chunks are in; drivers claim
+	Publishing RunState = "publishing" // every chunk is finished; one driver publishes
+	Finished   RunState = "finished"
+	Failed     RunState = "failed"    // ended with chunks in error; --retry-errors opens it again
+	Abandoned  RunState = "abandoned" // given up by --new
+)
+
+// ChunkState is the state of a chunk.
+type ChunkState string
+
+// The states of a chunk.
+const (
+	Pending       ChunkState = "pending"
+	Running       ChunkState = "running"
+	ChunkFinished ChunkState = "finished"
+	ChunkError    ChunkState = "error"
+	Split         ChunkState = "split" // replaced by smaller chunks
+)
+
+// Errors that callers decide on.
+var (
+	// ErrFenced: the token is stale. Another attempt owns the chunks, or the run is closed. Nothing was changed.
+	ErrFenced = errors.New("the attempt was fenced off by a later one")
+	// ErrNotFound: no such run.
+	ErrNotFound = errors.New("no such run")
+	// ErrBusy: another driver holds the lease that was asked for.
+	ErrBusy = errors.New("another driver holds the lease")
+	// ErrMeaning: an unfinished run of this job exists with another fingerprint.
+	ErrMeaning = errors.New("an unfinished run of this job means something else")
+)
+
+// Run is one execution of a job.
+type Run struct {
+	UID         string
+	ID          string // "r-k3f9", or the name given by --run; unique per job
+	Job         string
+	Fingerprint string
+	State       RunState
+	Engine      string
+	StartedAt   time.Time
+	FinishedAt  time.Time // zero while it is not over
+	// Message is the last thing worth saying about the run.
+	Message string
+	// Doc is what Start stored: the frozen plan and the states of source and sink. Opaque to the ledger.
+	Doc json.RawMessage
+}
+
+// Role is what a driver has to do after Begin.
+type Role int
+
+// The roles of a driver.
+const (
+	// Plan: the run is new, or its planner died. Plan it, AddChunks, Start. The run has no chunks.
+	Plan Role = iota
+	// Work: the run is open (or publishing). Claim.
+	Work
+	// Done: the named run is over: finished, or failed.
+	Done
+)
+
+// Request says which run a driver wants.
+type Request struct {
+	Job         string
+	Fingerprint string
+	// Name is --run's value. Empty: the job's newest unfinished run, else a new one with a name made up by the ledger.
+	Name string
+	// Driver identifies the asking process; it holds the planner's lease for Lease.
+	Driver string
+	Lease  time.Duration
+	Engine string
+}
+
+// Want says what a driver is ready to take.
+type Want struct {
+	Worker string
+	Lease  time.Duration
+	// MaxBytes and MaxChunks bound a task. At least one chunk is returned whatever its size. 0 means no bound.
+	MaxBytes  int64
+	MaxChunks int
+	// Only limits the claim to chunks with these keys. Empty means all.
+	Only []string
+}
+
+// Task is a claim: neighbouring chunks under one token.
+type Task struct {
+	Token  int64
+	Stage  int
+	Chunks []connector.Chunk
+	// Attempts is how many attempts counted against these chunks before (the highest of them).
+	Attempts int
+	// Losses is the same for lost workers and memory overruns.
+	Losses int
+}
+
+// Verdict says what becomes of the chunks of a failed attempt.
+type Verdict int
+
+// The verdicts.
+const (
+	// Retry returns the chunks to pending, not before Delay has passed.
+	Retry Verdict = iota
+	// Halve returns them to pending so that later tasks hold at most half as many of them. For tasks of several chunks.
+	Halve
+	// Final puts the chunk in error. For tasks of one chunk.
+	Final
+	// Release returns them to pending at once and counts nothing: the driver stops, or lost the claim's worker itself.
+	Release
+)
+
+// Failure is how an attempt ended that did not finish.
+type Failure struct {
+	Verdict Verdict
+	Delay   time.Duration
+	// Counts and Lost say whether it counts as an attempt, or as a lost worker or overrun.
+	Counts, Lost bool
+	Error        *drover.Error
+}
+
+// Totals are the sums over a run's chunks.
+type Totals struct {
+	Chunks                             map[ChunkState]int64
+	RowsIn, RowsOut, BytesIn, BytesOut int64 // of finished chunks
+	PeakMemory                         int64
+	// PendingBytes and PendingRows are estimates of what is not finished.
+	PendingRows, PendingBytes int64
+}
+
+// Total is the number of chunks that count: all but split ones.
+func (t Totals) Total() int64 {
+	var n int64
+	for s, k := range t.Chunks {
+		if s != Split {
+			n += k
+		}
+	}
+	return n
+}
+
+// ChunkRow is a chunk as the ledger shows it.
+type ChunkRow struct {
+	Stage                              int
+	ID                                 int64
+	Key                                string
+	State                              ChunkState
+	Attempts                           int
+	Worker                             string
+	RowsIn, RowsOut, BytesIn, BytesOut int64
+	PeakMemory                         int64
+	StartedAt, FinishedAt              time.Time
+	Error                              *drover.Error
+}
+
+// Ledger records runs and chunks. Methods may be called concurrently, by any number of processes.
+type Ledger interface {
+	// Begin starts, joins or resumes a run. With Name: the run of that job and name in any state, else a new one. Without: the
+	// job's newest run that is planned, open, publishing or failed, else a new one. A run that is not over but has another
+	// fingerprint is returned with ErrMeaning. A planned run whose planner's lease has not expired is ErrBusy.
+	Begin(ctx context.Context, req Request) (Run, Role, error)
+	// AddChunks adds a stage's chunks, numbered by their IDs. Adding a chunk again changes nothing. It streams: memory does not grow with
+	// the number of chunks. Estimates are kept.
+	AddChunks(ctx context.Context, uid string, stage int, chunks iter.Seq2[connector.Chunk, error]) error
+	// Start moves a planned run to open and stores doc.
+	Start(ctx context.Context, uid, driver string, doc json.RawMessage) error
+	// SetDoc replaces the doc of an unfinished run (mended steps of --retry-errors).
+	SetDoc(ctx context.Context, uid, fingerprint string, doc json.RawMessage) error
+
+	// Claim takes neighbouring pending chunks and expired running ones. It returns a Task without chunks when there is
+	// nothing to claim now; Totals says whether anything is left.
+	Claim(ctx context.Context, uid string, want Want) (Task, error)
+	// Extend renews the leases of tokens and returns those that are lost.
+	Extend(ctx context.Context, uid string, tokens []int64, lease time.Duration) (lost []int64, err error)
+	// Finish marks the chunks of a claim finished, all of them or none. Receipts that carry another token than the claim's (found in
+	// the target) are stored as they are.
+	Finish(ctx context.Context, uid string, token int64, receipts []connector.Receipt) error
+	// Fail ends a claim that did not finish.
+	Fail(ctx context.Context, uid string, token int64, failure Failure) error
+	// SplitChunk replaces the one chunk of a claim by parts, which get new IDs.
+	SplitChunk(ctx context.Context, uid string, token int64, parts []connector.Chunk) error
+	// Reopen returns finished chunks, whose rows were found gone, to pending. Reason is kept in their error.
+	Reopen(ctx context.Context, uid string, stage int, chunkIDs []int64, reason string) error
+	// RetryErrors returns all chunks in error, or those of the given keys, to pending with their attempts reset, and a failed run to open.
+	RetryErrors(ctx context.Context, uid string, keys []string) (int64, error)
+
+	// Receipts yields the receipts of all finished chunks of a stage, ordered by chunk ID.
+	Receipts(ctx context.Context, uid string, stage int) iter.Seq2[connector.Receipt, error]
+	// AcquirePublish moves an open run whose chunks are all finished to publishing and takes, or extends, the publish
+	// lease for driver. ErrBusy if another driver holds it; ErrFenced if not all chunks are finished.
+	AcquirePublish(ctx context.Context, uid, driver string, lease time.Duration) error
+	// Close ends a run as finished, failed or abandoned. Closing it twice changes nothing.
+	Close(ctx context.Context, uid string, state RunState, message string) error
+
+	// Run finds a run by job and ID, or by UID or ID alone when job is empty; the newest of all when both are empty.
+	// ErrNotFound if there is none.
+	Run(ctx context.Context, job, id string) (Run, error)
+	// Runs yields the newest runs first.
+	Runs(ctx context.Context, limit int) ([]Run, error)
+	Totals(ctx context.Context, uid string) (Totals, error)
+	// Chunks yields a run's chunks by stage and ID; of the given states only, where any are given.
+	Chunks(ctx context.Context, uid string, states ...ChunkState) iter.Seq2[ChunkRow, error]
+
+	// Shutdown closes the ledger's connections.
+	Shutdown() error
+}

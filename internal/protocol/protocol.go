@@ -1,0 +1,73 @@
+// Package protocol is the language between a driver and its workers: one JSON line per message. The driver writes
+// Tasks to the worker's standard input; the worker answers each with any number of Progress messages and one Result on its
+// standard output, and ends on EOF.
+package protocol
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/step"
+)
+
+// Spec is a source or a sink on the wire.
+type Spec struct {
+	Connector string          `json:"connector"`
+	Value     json.RawMessage `json:"value"`
+}
+
+// Stage is what all tasks of a stage share.
+type Stage struct {
+	Source      Spec            `json:"source"`
+	SourceState json.RawMessage `json:"source_state,omitempty"`
+	Input       drover.Schema   `json:"input"`
+	Program     step.Program    `json:"program"`
+	Steps       []drover.Step   `json:"steps"`
+	Output      drover.Schema   `json:"output"`
+	Sink        Spec            `json:"sink"`
+}
+
+// Task is one attempt, as a worker receives it.
+type Task struct {
+	Run    connector.Run     `json:"run"`
+	Token  int64             `json:"token"`
+	Stage  Stage             `json:"stage"`
+	Chunks []connector.Chunk `json:"chunks"`
+	// Memory is the worker's share of the budget in bytes.
+	Memory   int64  `json:"memory"`
+	Threads  int    `json:"threads"`
+	Timezone string `json:"timezone"`
+	// Now is the start of the run: what now() and current_date mean.
+	Now time.Time `json:"now"`
+	// DryRun reads and transforms, and writes nothing.
+	DryRun bool `json:"dry_run,omitempty"`
+	// Connections is this worker's share of limits.source_connections; 0 means no limit.
+	Connections int `json:"connections,omitempty"`
+}
+
+// Progress is the totals of the running attempt so far.
+type Progress struct {
+	RowsIn   int64 `json:"rows_in"`
+	RowsOut  int64 `json:"rows_out"`
+	BytesIn  int64 `json:"bytes_in"`
+	BytesOut int64 `json:"bytes_out"`
+	// Memory is the worker's memory now (Pss), in bytes.
+	Memory int64 `json:"memory"`
+}
+
+// Result is the end of an attempt: receipts, or an error.
+type Result struct {
+	Receipts   []connector.Receipt `json:"receipts,omitempty"`
+	PeakMemory int64               `json:"peak_memory_bytes"`
+	Error      *drover.Error       `json:"error,omitempty"`
+}
+
+// Message is one line from a worker: exactly one field is set.
+type Message struct {
+	Progress *Progress `json:"progress,omitempty"`
+	Result   *Result   `json:"result,omitempty"`
+	// Warning is a line for the user.
+	Warning string `json:"warning,omitempty"`
+}

@@ -1,0 +1,31 @@
+// Package step holds what a stage's steps compile to. Subpackages compile and execute the kinds of step.
+package step
+
+import "strings"
+
+// Tag is the hidden BIGINT column that a Program carries from its input relation through every step to its
+// output. It says which chunk of the task, or which row of a batch, an output row came from.
+const Tag = "__drover_tag"
+
+// input is the place in Program.SQL where the input relation goes.
+const input = "/*drover:input*/"
+
+// Program is the compiled form of a stage's steps: one SELECT over an input relation. It is plain data.
+type Program struct {
+	// SQL yields the output columns in order and then Tag. It contains Input() where the input relation goes.
+	SQL string `json:"sql"`
+	// RowWise says that each output row depends on one input row alone, so the program may run on any batch of rows.
+	// Otherwise it must see exactly one whole chunk at a time.
+	RowWise bool `json:"row_wise"`
+	// Why says in a few words why RowWise is false.
+	Why string `json:"why,omitempty"`
+}
+
+// Input returns the placeholder for the input relation in Program.SQL.
+func Input() string { return input }
+
+// Over returns the program's SELECT over relation: a table name, or a parenthesised SELECT, that yields the input columns
+// and Tag.
+func (p Program) Over(relation string) string {
+	return strings.ReplaceAll(p.SQL, input, relation)
+}
