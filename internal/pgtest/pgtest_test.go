@@ -81,6 +81,7 @@ func TestOtherRolesNeedTheirPassword(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), "CREATE ROLE reader LOGIN PASSWORD 'right'"); err != nil {
 		t.Fatal(err)
 	}
+	defer conn.Exec(t.Context(), "DROP ROLE reader")
 	query(t, strings.Replace(url, "postgres@", "reader:right@", 1), "SELECT 'ok'")
 	if c, err := pgx.Connect(t.Context(), strings.Replace(url, "postgres@", "reader:wrong@", 1)); err == nil {
 		c.Close(t.Context())
