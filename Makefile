@@ -1,0 +1,57 @@
+# `make` alone lists the targets.
+.DEFAULT_GOAL := help
+SHELL := bash
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X github.com/droverdata/drover/cli.version=$(VERSION)
+
+LINT_VERSION := v2.15.0
+LINT := .cache/bin/golangci-lint-$(LINT_VERSION)
+
+# Where goroutines meet: these are tested under the race detector too.
+RACE := ./internal/run/... ./internal/engine/... ./internal/worker/... ./internal/ledger/... ./internal/monitor/...
+# The tests start servers and kill processes: they must end by themselves well before this.
+TEST_TIMEOUT := 15m
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/drover, a single binary
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/drover ./cmd/drover
+
+.PHONY: demo
+demo: build ## make 3 million taxi rows, run the taxi job on them and check the result
+	GO="$(GO)" examples/taxi/demo.sh
+
+.PHONY: companies
+companies: build ## run the companies job on a Postgres of its own (or RAW_URL and CLEAN_URL)
+	$(GO) run ./examples/companies -drover bin/drover
+
+.PHONY: test
+test: ## run every test, with a real Postgres that is found or fetched
+	$(GO) test -timeout $(TEST_TIMEOUT) ./...
+	$(GO) test -race -timeout $(TEST_TIMEOUT) $(RACE)
+
+.PHONY: lint
+lint: $(LINT) ## check the code: formatting, bugs, who imports whom
+	$(LINT) run ./...
+
+$(LINT):
+	@mkdir -p $(dir $@)
+	GOBIN="$(CURDIR)/.cache/bin" GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	mv .cache/bin/golangci-lint $@
+
+.PHONY: format
+format: $(LINT) ## format the code
+	$(LINT) fmt ./...
+
+.PHONY: bench
+bench: build ## measure drover beside its rivals and write bench/RESULTS.md (BENCH="-quick" tries the harness)
+	$(GO) run ./bench -drover bin/drover $(BENCH)
+
+.PHONY: clean
+clean: ## remove what the other targets made
+	rm -rf bin .cache examples/taxi/data examples/taxi/out
