@@ -1,0 +1,171 @@
+// Package local runs attempts in a pool of worker processes on this machine.
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/protocol"
+)
+
+// Options set up an engine.
+type Options struct {
+	// Command starts a worker; it is given the worker's scratch directory as one more argument.
+	Command []string
+	// Workers is how many processes run at once.
+	Workers int
+	// Memory is the budget of all workers together in bytes.
+	Memory int64
+	// TempDir is where workers have their scratch directories. What dead processes left there is removed.
+	TempDir string
+	// Warn receives warnings of workers. It may be called concurrently.
+	Warn func(string)
+}
+
+// Engine is a pool of worker processes.
+type Engine struct {
+	opt   Options
+	spawn *spawner
+
+	mu     sync.Mutex
+	idle  []*process
+	count int // started so far, for names
+}
+
+// New returns an engine. Workers start when they are first needed.
+func New(o Options) (*Engine, error) {
+	if err := os.MkdirAll(o.TempDir, 0o700); err != nil {
+		return nil, drover.Errorf(drover.Refused, "create the scratch directory: %w", err)
+	}
+	if err := sweep(o.TempDir); err != nil {
+		return nil, err
+	}
+	return &Engine{opt: o, spawn: newSpawner()}, nil
+}
+
+// Slots implements engine.Engine.
+func (e *Engine) Slots(context.Context) (int, error) { return e.opt.Workers, nil }
+
+// Execute implements engine.Engine.
+func (e *Engine) Execute(ctx context.Context, task protocol.Task, progress func(protocol.Progress)) (protocol.Result, error) {
+	if err := ctx.Err(); err != nil {
+		return protocol.Result{}, err
+	}
+	task.Memory = e.opt.Memory / int64(e.opt.Workers)
+	task.Threads = 1
+	p, err := e.take()
+	if err != nil {
+		return protocol.Result{}, err
+	}
+	result, err := p.execute(ctx, task, progress, e.opt.Warn)
+	if err != nil {
+		p.kill()
+		if ctx.Err() != nil {
+			return protocol.Result{}, ctx.Err()
+		}
+		return protocol.Result{}, err
+	}
+	e.give(p)
+	return result, nil
+}
+
+// Close implements engine.Engine. No attempt may be running.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	idle := e.idle
+	e.idle = nil
+	e.mu.Unlock()
+	var errs []error
+	for _, p := range idle {
+		errs = append(errs, p.end())
+	}
+	e.spawn.close()
+	return errors.Join(errs...)
+}
+
+// take returns an idle worker, or a new one.
+func (e *Engine) take() (*process, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n := len(e.idle); n > 0 {
+		p := e.idle[n-1]
+		e.idle = e.idle[:n-1]
+		return p, nil
+	}
+	e.count++
+	dir := filepath.Join(e.opt.TempDir, fmt.Sprintf("worker-%d-%d", os.Getpid(), e.count))
+	return startProcess(e.spawn, e.opt.Command, dir)
+}
+
+func (e *Engine) give(p *process) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.idle = append(e.idle, p)
+}
+
+// sweep removes the scratch directories of drivers that are no more.
+func sweep(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return drover.Errorf(drover.Refused, "read the scratch directory: %w", err)
+	}
+	for _, entry := range entries {
+		parts := strings.Split(entry.Name(), "-")
+		if len(parts) != 3 || parts[0] != "worker" {
+			continue
+		}
+		pid, err := strconv.Atoi(parts[1])
+		if err != nil || syscall.Kill(pid, 0) == nil || errors.Is(syscall.Kill(pid, 0), syscall.EPERM) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
+			return drover.Errorf(drover.Refused, "clean the scratch directory: %w", err)
+		}
+	}
+	return nil
+}
+
+// InProcess runs attempts one after the other inside this process, for debugging.
+type InProcess struct {
+	execute func(context.Context, protocol.Task, func(protocol.Progress)) protocol.Result
+	close   func() error
+	memory  int64
+	mu      sync.Mutex
+}
+
+// NewInProcess returns an engine around a worker's Execute and Close.
+func NewInProcess(memory int64, execute func(context.Context, protocol.Task, func(protocol.Progress)) protocol.Result, closeWorker func() error) *InProcess {
+	return &InProcess{execute: execute, close: closeWorker, memory: memory}
+}
+
+// Slots implements engine.Engine.
+func (e *InProcess) Slots(context.Context) (int, error) { return 1, nil }
+
+// Execute implements engine.Engine.
+func (e *InProcess) Execute(ctx context.Context, task protocol.Task, progress func(protocol.Progress)) (protocol.Result, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	task.Memory, task.Threads = e.memory, 1
+	// A task that crossed a pipe has no secrets in shared memory and no cause in its errors: neither has this one.
+	data, err := json.Marshal(task)
+	if err != nil {
+		return protocol.Result{}, fmt.Errorf("encode the task: %w", err)
+	}
+	var copied protocol.Task
+	if err := json.Unmarshal(data, &copied); err != nil {
+		return protocol.Result{}, fmt.Errorf("decode the task: %w", err)
+	}
+	return e.execute(ctx, copied, progress), nil
+}
+
+// Close implements engine.Engine.
+func (e *InProcess) Close() error { return e.close() }

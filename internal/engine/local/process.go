@@ -1,0 +1,154 @@
+package local
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/protocol"
+)
+
+// endGrace is how long a worker may take to end by itself once its input is closed.
+const endGrace = 5 * time.Second
+
+// process is one worker process. One attempt uses it at a time.
+type process struct {
+	cmd    *exec.Cmd
+	dir    string
+	in     io.WriteCloser
+	out    *json.Decoder
+	stderr *tail
+	waited sync.Once
+	state  error
+}
+
+func startProcess(s *spawner, command []string, dir string) (*process, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, drover.Errorf(drover.Refused, "create a worker's scratch directory: %w", err)
+	}
+	p := &process{dir: dir, stderr: &tail{}}
+	args := append(append([]string(nil), command[1:]...), dir)
+	p.cmd = exec.Command(command[0], args...)
+	p.cmd.Stderr = p.stderr
+	p.cmd.SysProcAttr = ownGroup()
+	var out io.ReadCloser
+	var err error
+	if p.in, err = p.cmd.StdinPipe(); err == nil {
+		out, err = p.cmd.StdoutPipe()
+	}
+	if err == nil {
+		err = s.start(p.cmd)
+	}
+	if err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, drover.Errorf(drover.Refused, "start a worker: %w", err)
+	}
+	p.out = json.NewDecoder(bufio.NewReaderSize(out, 1<<16))
+	return p, nil
+}
+
+// execute sends one task and reads until its result. Any error means that the process is of no more use.
+func (p *process) execute(ctx context.Context, task protocol.Task, progress func(protocol.Progress), warn func(string)) (protocol.Result, error) {
+	stop := context.AfterFunc(ctx, func() { p.signal(syscall.SIGKILL) })
+	defer stop()
+	if err := json.NewEncoder(p.in).Encode(task); err != nil {
+		return protocol.Result{}, p.lost(err)
+	}
+	for {
+		var m protocol.Message
+		if err := p.out.Decode(&m); err != nil {
+			return protocol.Result{}, p.lost(err)
+		}
+		switch {
+		case m.Result != nil:
+			return *m.Result, nil
+		case m.Progress != nil:
+			progress(*m.Progress)
+		case m.Warning != "":
+			warn(m.Warning)
+		}
+	}
+}
+
+// lost describes the death of the process.
+func (p *process) lost(cause error) error {
+	p.signal(syscall.SIGKILL)
+	p.wait()
+	e := drover.Errorf(drover.Lost, "the worker died: %v", cause)
+	var exit *exec.ExitError
+	if errors.As(p.state, &exit) {
+		e.Message = fmt.Sprintf("the worker died (%s)", exit.ProcessState)
+	}
+	if why := p.stderr.firstLine(); why != "" {
+		e.Message += ": " + why
+	}
+	return e.WithHint("a crash or a kill costs one attempt; if it is the kernel's out-of-memory killer, use fewer --workers or a smaller --memory")
+}
+
+// end closes the worker's input and waits for it to leave; one that does not is killed.
+func (p *process) end() error {
+	_ = p.in.Close()
+	timer := time.AfterFunc(endGrace, func() { p.signal(syscall.SIGKILL) })
+	defer timer.Stop()
+	p.wait()
+	if err := os.RemoveAll(p.dir); err != nil {
+		return fmt.Errorf("remove a worker's scratch directory: %w", err)
+	}
+	return nil
+}
+
+// kill ends the worker at once, with everything that it started.
+func (p *process) kill() {
+	p.signal(syscall.SIGKILL)
+	p.wait()
+	_ = os.RemoveAll(p.dir) // the next run sweeps what could not be removed
+}
+
+func (p *process) wait() {
+	p.waited.Do(func() {
+		_ = p.in.Close()
+		p.state = p.cmd.Wait()
+	})
+}
+
+// signal reaches the worker's whole process group.
+func (p *process) signal(sig syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, sig) }
+
+// tail keeps the beginning of what a worker says on its standard error: a crash says why first.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+const tailBytes = 4096
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if room := tailBytes - len(t.text); room > 0 {
+		t.text = append(t.text, b[:min(room, len(b))]...)
+	}
+	return len(b), nil
+}
+
+// firstLine returns the first line that says something.
+func (t *tail) firstLine() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for line := range strings.Lines(string(t.text)) {
+		if line = strings.TrimSpace(line); line != "" {
+			return line
+		}
+	}
+	return ""
+}

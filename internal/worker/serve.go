@@ -1,0 +1,59 @@
+package worker
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/droverdata/drover/internal/protocol"
+)
+
+// Serve speaks the worker protocol: it reads tasks from in and writes progress and results to out until EOF. EOF while a task runs
+// cancels it: the driver is gone.
+func (w *Worker) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var mu sync.Mutex
+	enc := json.NewEncoder(out)
+	send := func(m protocol.Message) error {
+		mu.Lock()
+		defer mu.Unlock()
+		return enc.Encode(m)
+	}
+	w.warn = func(text string) { _ = send(protocol.Message{Warning: text}) } // a driver that is gone needs no warning
+
+	tasks := make(chan protocol.Task)
+	var reader sync.WaitGroup
+	defer reader.Wait()
+	var readErr error
+	reader.Go(func() {
+		defer close(tasks)
+		defer cancel()
+		dec := json.NewDecoder(bufio.NewReaderSize(in, 1<<16))
+		for {
+			var t protocol.Task
+			if err := dec.Decode(&t); err != nil {
+				if !errors.Is(err, io.EOF) {
+					readErr = fmt.Errorf("read a task: %w", err)
+				}
+				return
+			}
+			select {
+			case tasks <- t:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	for t := range tasks {
+		result := w.Execute(ctx, t, func(p protocol.Progress) { _ = send(protocol.Message{Progress: &p}) })
+		if err := send(protocol.Message{Result: &result}); err != nil {
+			return fmt.Errorf("write a result: %w", err)
+		}
+	}
+	return errors.Join(readErr, w.Close())
+}

@@ -1,0 +1,258 @@
+// Package worker executes one task at a time: it opens the task's source and sink, has the sink write the stage's program over the
+// source's chunks, and answers with receipts. Every engine runs it.
+package worker
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/memory"
+	"github.com/droverdata/drover/internal/protocol"
+)
+
+// sampleEvery is how often memory is measured and progress is told.
+const sampleEvery = 200 * time.Millisecond
+
+// Worker executes tasks. It keeps the session and the connections of the last task's stage for the next one.
+type Worker struct {
+	registry connector.Registry
+	tempDir  string
+	warn     func(string)
+	stage    *stage
+}
+
+// stage is what all tasks of one stage of one run share.
+type stage struct {
+	key     []byte
+	session *duck.Session
+	source  connector.Source
+	sink    writer
+}
+
+// writer is what a worker needs of a sink.
+type writer interface {
+	Write(ctx context.Context, attempt connector.Attempt, open func(ctx context.Context, chunks []connector.Chunk) (connector.Input, error)) ([]connector.Receipt, error)
+	Close() error
+}
+
+// New returns a worker. Scratch files go below tempDir; warn receives lines for the user.
+func New(registry connector.Registry, tempDir string, warn func(string)) *Worker {
+	return &Worker{registry: registry, tempDir: tempDir, warn: warn}
+}
+
+// Close releases what the worker keeps between tasks.
+func (w *Worker) Close() error {
+	s := w.stage
+	w.stage = nil
+	if s == nil {
+		return nil
+	}
+	var errs []error
+	if s.source != nil {
+		errs = append(errs, s.source.Close())
+	}
+	if s.sink != nil {
+		errs = append(errs, s.sink.Close())
+	}
+	if s.session != nil {
+		s.session.Close()
+	}
+	return errors.Join(errs...)
+}
+
+// Execute runs one task to its end. Progress is called from one goroutine. A failure is in the Result.
+func (w *Worker) Execute(ctx context.Context, task protocol.Task, progress func(protocol.Progress)) protocol.Result {
+	m := startMeter(progress)
+	receipts, err := w.execute(ctx, task, m)
+	peak := m.stop()
+	for i := range receipts {
+		if receipts[i].Token == task.Token {
+			receipts[i].PeakMemory = peak
+		}
+	}
+	return protocol.Result{Receipts: receipts, PeakMemory: peak, Error: asError(err)}
+}
+
+func (w *Worker) execute(ctx context.Context, task protocol.Task, m *meter) ([]connector.Receipt, error) {
+	if err := w.enter(ctx, task); err != nil {
+		return nil, err
+	}
+	s := w.stage
+	var relations []connector.Relation
+	defer func() {
+		for _, r := range relations {
+			_ = r.Close() // the rows are written or given up; nothing depends on it
+		}
+	}()
+	open := func(ctx context.Context, chunks []connector.Chunk) (connector.Input, error) {
+		rel, err := s.source.Open(ctx, s.session, task.Stage.Input, task.Stage.SourceState, chunks)
+		if err != nil {
+			return connector.Input{}, err
+		}
+		relations = append(relations, rel)
+		return connector.Input{
+			Session: s.session, Relation: rel, Program: task.Stage.Program,
+			Source: task.Stage.Input, Output: task.Stage.Output,
+			Progress: m.set, PeakMemory: m.peakNow,
+		}, nil
+	}
+	attempt := connector.Attempt{Run: task.Run, Token: task.Token, Chunks: task.Chunks}
+	receipts, err := s.sink.Write(ctx, attempt, open)
+	if err != nil {
+		return nil, w.explain(ctx, task, err)
+	}
+	return receipts, nil
+}
+
+// enter makes w.stage the task's stage.
+func (w *Worker) enter(ctx context.Context, task protocol.Task) error {
+	key, err := json.Marshal(struct {
+		Stage    protocol.Stage
+		Run      connector.Run
+		Memory   int64
+		Threads  int
+		Timezone string
+		DryRun   bool
+	}{task.Stage, task.Run, task.Memory, task.Threads, task.Timezone, task.DryRun})
+	if err != nil {
+		return fmt.Errorf("encode the stage: %w", err)
+	}
+	if w.stage != nil && bytes.Equal(w.stage.key, key) {
+		return nil
+	}
+	if err := w.Close(); err != nil {
+		return fmt.Errorf("leave the last stage: %w", err)
+	}
+	w.stage = &stage{key: key}
+	if err := w.openStage(ctx, task); err != nil {
+		return errors.Join(err, w.Close())
+	}
+	return nil
+}
+
+func (w *Worker) openStage(ctx context.Context, task protocol.Task) error {
+	s := w.stage
+	env := connector.Env{
+		Timezone:    task.Timezone,
+		TempDir:     w.tempDir,
+		Application: fmt.Sprintf("drover/%s/%d", task.Run.ID, os.Getpid()),
+		Warn:        func(format string, args ...any) { w.warn(fmt.Sprintf(format, args...)) },
+		Connections: task.Connections,
+	}
+	sourceSpec, err := w.registry.DecodeSource(task.Stage.Source.Connector, task.Stage.Source.Value)
+	if err != nil {
+		return err
+	}
+	s.session, err = duck.Open(ctx, duck.Options{
+		Memory: duckShare(task.Memory), Threads: task.Threads, TempDir: w.tempDir, Timezone: task.Timezone, Now: task.Now,
+	})
+	if err != nil {
+		return err
+	}
+	if s.source, err = w.registry.OpenSource(ctx, sourceSpec, env); err != nil {
+		return err
+	}
+	if task.DryRun {
+		s.sink = discard{}
+		return nil
+	}
+	sinkSpec, err := w.registry.DecodeSink(task.Stage.Sink.Connector, task.Stage.Sink.Value)
+	if err != nil {
+		return err
+	}
+	s.sink, err = w.registry.OpenSink(ctx, sinkSpec, env)
+	return err
+}
+
+// duckShare is the part of a worker's memory that DuckDB may use; the rest is for Go, arenas and buffers.
+func duckShare(memory int64) int64 {
+	if memory <= 0 {
+		return 0
+	}
+	return max(memory/2, memory-192<<20)
+}
+
+// asError makes any error fit to cross to the driver.
+func asError(err error) *drover.Error {
+	if err == nil {
+		return nil
+	}
+	var e *drover.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return drover.Errorf(drover.Interrupted, "the attempt was stopped")
+	}
+	return drover.Errorf(drover.Data, "%w", err)
+}
+
+// meter keeps the totals and the peak memory of the running attempt.
+type meter struct {
+	rowsIn, rowsOut, bytesIn, bytesOut atomic.Int64
+	peak                               atomic.Int64
+
+	quit chan struct{}
+	done sync.WaitGroup
+}
+
+func startMeter(progress func(protocol.Progress)) *meter {
+	m := &meter{quit: make(chan struct{})}
+	m.done.Go(func() {
+		tick := time.NewTicker(sampleEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-m.quit:
+				return
+			case <-tick.C:
+				progress(protocol.Progress{
+					RowsIn: m.rowsIn.Load(), RowsOut: m.rowsOut.Load(),
+					BytesIn: m.bytesIn.Load(), BytesOut: m.bytesOut.Load(), Memory: m.sample(),
+				})
+			}
+		}
+	})
+	return m
+}
+
+func (m *meter) set(rowsIn, rowsOut, bytesIn, bytesOut int64) {
+	m.rowsIn.Store(rowsIn)
+	m.rowsOut.Store(rowsOut)
+	m.bytesIn.Store(bytesIn)
+	m.bytesOut.Store(bytesOut)
+}
+
+func (m *meter) sample() int64 {
+	used := memory.Used()
+	for {
+		old := m.peak.Load()
+		if used <= old || m.peak.CompareAndSwap(old, used) {
+			return used
+		}
+	}
+}
+
+// peakNow returns the highest memory so far. It measures only if no sample was taken yet: a receipt is written a thousand times a second.
+func (m *meter) peakNow() int64 {
+	if p := m.peak.Load(); p > 0 {
+		return p
+	}
+	return m.sample()
+}
+
+func (m *meter) stop() int64 {
+	close(m.quit)
+	m.done.Wait()
+	return m.peakNow()
+}
