@@ -1,5 +1,5 @@
-// Package ledger is the durable record of runs and chunks. ledger/sqlite and ledger/postgres implement it;
-// ledger/ledgertest is the suite that both pass.
+// Package ledger is the durable record of runs and chunks. ledger/sqlite and ledger/postgres implement it on the common
+// ground of ledger/sqlstore; ledger/ledgertest is the suite that both pass; ledger/open chooses between them.
 //
 // Every change of a claimed chunk names the token of the claim, and a stale token changes nothing. Times are the ledger's own: its
 // server's clock decides about leases.
@@ -178,31 +178,42 @@ type ChunkRow struct {
 type Ledger interface {
 	// Begin starts, joins or resumes a run. With Name: the run of that job and name in any state, else a new one. Without: the
 	// job's newest run that is planned, open, publishing or failed, else a new one. A run that is not over but has another
-	// fingerprint is returned with ErrMeaning. A planned run whose planner's lease has not expired is ErrBusy.
+	// fingerprint is returned with ErrMeaning; a run that is over is Done whatever its fingerprint. A planned run whose
+	// planner's lease has not expired is returned with ErrBusy. One whose lease has expired loses its chunks and has a new planner.
 	Begin(ctx context.Context, req Request) (Run, Role, error)
 	// AddChunks adds a stage's chunks, numbered by their IDs. Adding a chunk again changes nothing. It streams: memory does not grow with
-	// the number of chunks. Estimates are kept.
-	AddChunks(ctx context.Context, uid string, stage int, chunks iter.Seq2[connector.Chunk, error]) error
-	// Start moves a planned run to open and stores doc.
+	// the number of chunks. Estimates are kept. Each batch renews the planner's lease; ErrFenced if driver holds the run no longer.
+	AddChunks(ctx context.Context, uid, driver string, stage int, chunks iter.Seq2[connector.Chunk, error]) error
+	// Renew extends the planner's or the publisher's lease of driver. ErrFenced if it is another's by now.
+	Renew(ctx context.Context, uid, driver string, lease time.Duration) error
+	// Evict lets the leases on a run's chunks and on the run itself expire now, of those holders (Want.Worker, Request.Driver) for
+	// which dead returns true. For processes that the caller knows to have ended. It returns how many leases those were.
+	Evict(ctx context.Context, uid string, dead func(holder string) bool) (int64, error)
+	// Start moves a planned run to open and stores doc. ErrFenced if driver holds the run no longer.
 	Start(ctx context.Context, uid, driver string, doc json.RawMessage) error
-	// SetDoc replaces the doc of an unfinished run (mended steps of --retry-errors).
+	// SetDoc replaces the fingerprint and the doc of an unfinished run (mended steps of --retry-errors). Attempts record the
+	// fingerprint that they ran with.
 	SetDoc(ctx context.Context, uid, fingerprint string, doc json.RawMessage) error
 
-	// Claim takes neighbouring pending chunks and expired running ones. It returns a Task without chunks when there is
-	// nothing to claim now; Totals says whether anything is left.
+	// Claim takes neighbouring pending chunks and expired running ones: consecutive IDs of one stage, the lowest first. It returns a
+	// Task without chunks when there is nothing to claim now; Totals says whether anything is left. ErrFenced if the run is over.
+	// An expired lease counts neither as an attempt nor as a loss: a killed driver is no fault of its chunks.
 	Claim(ctx context.Context, uid string, want Want) (Task, error)
 	// Extend renews the leases of tokens and returns those that are lost.
 	Extend(ctx context.Context, uid string, tokens []int64, lease time.Duration) (lost []int64, err error)
 	// Finish marks the chunks of a claim finished, all of them or none. Receipts that carry another token than the claim's (found in
-	// the target) are stored as they are.
+	// the target) are stored as they are. Finishing again under the same token changes nothing and is no error: an answer may
+	// have been lost.
 	Finish(ctx context.Context, uid string, token int64, receipts []connector.Receipt) error
 	// Fail ends a claim that did not finish.
 	Fail(ctx context.Context, uid string, token int64, failure Failure) error
-	// SplitChunk replaces the one chunk of a claim by parts, which get new IDs.
+	// SplitChunk replaces the one chunk of a claim by parts, which get new IDs after all others of the stage.
 	SplitChunk(ctx context.Context, uid string, token int64, parts []connector.Chunk) error
-	// Reopen returns finished chunks, whose rows were found gone, to pending. Reason is kept in their error.
+	// Reopen returns finished chunks, whose rows were found gone, to pending, and a publishing run to open. Reason is kept in their
+	// error. ErrFenced if the run is over.
 	Reopen(ctx context.Context, uid string, stage int, chunkIDs []int64, reason string) error
-	// RetryErrors returns all chunks in error, or those of the given keys, to pending with their attempts reset, and a failed run to open.
+	// RetryErrors returns all chunks in error, or those of the given keys, to pending with their attempts and losses reset, and a
+	// failed run to open. ErrFenced if the run is finished or abandoned.
 	RetryErrors(ctx context.Context, uid string, keys []string) (int64, error)
 
 	// Receipts yields the receipts of all finished chunks of a stage, ordered by chunk ID.
@@ -210,14 +221,16 @@ type Ledger interface {
 	// AcquirePublish moves an open run whose chunks are all finished to publishing and takes, or extends, the publish
 	// lease for driver. ErrBusy if another driver holds it; ErrFenced if not all chunks are finished.
 	AcquirePublish(ctx context.Context, uid, driver string, lease time.Duration) error
-	// Close ends a run as finished, failed or abandoned. Closing it twice changes nothing.
+	// Close ends a run as finished, failed or abandoned, and fences off its running claims. Closing it twice changes nothing,
+	// except that a failed run can be abandoned.
 	Close(ctx context.Context, uid string, state RunState, message string) error
 
-	// Run finds a run by job and ID, or by UID or ID alone when job is empty; the newest of all when both are empty.
+	// Run finds a run by job and ID, or by UID or ID alone when job is empty; the newest of those that fit. An empty id fits all.
 	// ErrNotFound if there is none.
 	Run(ctx context.Context, job, id string) (Run, error)
 	// Runs yields the newest runs first.
 	Runs(ctx context.Context, limit int) ([]Run, error)
+	// Totals sums up a run's chunks.
 	Totals(ctx context.Context, uid string) (Totals, error)
 	// Chunks yields a run's chunks by stage and ID; of the given states only, where any are given.
 	Chunks(ctx context.Context, uid string, states ...ChunkState) iter.Seq2[ChunkRow, error]
