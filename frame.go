@@ -29,13 +29,13 @@ type Chunking struct {
 	Keys string `json:"keys,omitempty"`
 	// Others says what becomes of rows whose value Keys does not list: "" makes one more chunk of them, "ignore" leaves
 	// them out.
-	Others string `json:"others,omitempty"`
+	Others string `json:"others,omitempty" jsonschema:"enum=ignore"`
 	// Spool reads the source once and groups its rows by By on local disk.
 	Spool bool `json:"spool,omitempty"`
 	// Rows is the number of rows a chunk should have.
-	Rows int64 `json:"rows,omitempty"`
+	Rows int64 `json:"rows,omitempty" jsonschema:"minimum=1"`
 	// Files is the number of files a chunk has.
-	Files int `json:"files,omitempty"`
+	Files int `json:"files,omitempty" jsonschema:"minimum=1"`
 }
 
 // IsZero reports whether nothing was said about chunking.

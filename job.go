@@ -14,13 +14,14 @@ type Job struct {
 
 // Limits bound what a run may use. A zero field means the default. Limits are not part of a job's meaning.
 type Limits struct {
-	Workers int `json:"workers,omitempty"`
+	// Workers is the number of worker processes.
+	Workers int `json:"workers,omitempty" jsonschema:"minimum=1"`
 	// Memory is the budget of the whole process tree in bytes.
-	Memory int64 `json:"memory,omitempty"`
+	Memory int64 `json:"memory,omitempty" unit:"bytes"`
 	// Attempts is how often a chunk is tried alone before it ends in error. Default 3.
-	Attempts int `json:"attempts,omitempty"`
+	Attempts int `json:"attempts,omitempty" jsonschema:"minimum=1"`
 	// MaxErrors stops the run once so many chunks have ended in error. 0 means never.
-	MaxErrors int `json:"max_errors,omitempty"`
+	MaxErrors int `json:"max_errors,omitempty" jsonschema:"minimum=0"`
 	// SourceConnections bounds the connections that read the source at any one time.
-	SourceConnections int `json:"source_connections,omitempty"`
+	SourceConnections int `json:"source_connections,omitempty" jsonschema:"minimum=1"`
 }

@@ -1,0 +1,112 @@
+package drover
+
+import (
+	"fmt"
+	"strings"
+)
+
+func index(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
+
+// validate checks what needs no schema: one kind, nothing empty, no column twice. Names are compared without regard to case, as
+// DuckDB compares them.
+func (s Step) validate() error {
+	var kinds []string
+	for _, k := range []struct {
+		name string
+		set  bool
+	}{
+		{"select", s.Select != nil},
+		{"drop", s.Drop != nil},
+		{"rename", s.Rename != nil},
+		{"filter", s.Filter != ""},
+		{"set", s.Set != nil},
+		{"cast", s.Cast != nil},
+		{"sql", s.SQL != ""},
+	} {
+		if k.set {
+			kinds = append(kinds, k.name)
+		}
+	}
+	switch len(kinds) {
+	case 0:
+		return Errorf(Invalid, "the step is empty").WithHint("Write one of select, drop, rename, filter, set, cast, sql.")
+	case 1:
+	default:
+		return Errorf(Invalid, "one step does %s", strings.Join(kinds, " and ")).WithField(kinds[1]).
+			WithHint("Make each of them a step of its own, in the order in which they apply.")
+	}
+	switch kinds[0] {
+	case "select":
+		return validateColumns("select", s.Select)
+	case "drop":
+		return validateColumns("drop", s.Drop)
+	case "rename":
+		return validateRename(s.Rename)
+	case "filter":
+		return validateText("filter", s.Filter)
+	case "set":
+		return validatePairs("set", s.Set, "expression")
+	case "cast":
+		return validatePairs("cast", s.Cast, "type")
+	default:
+		return validateText("sql", s.SQL)
+	}
+}
+
+func validateText(key, text string) error {
+	if strings.TrimSpace(text) == "" {
+		return Errorf(Invalid, "%s is empty", key).WithField(key)
+	}
+	return nil
+}
+
+func validateColumns(key string, columns []string) error {
+	if len(columns) == 0 {
+		return Errorf(Invalid, "%s names no column", key).WithField(key).WithHint("Write a list, such as %s: [id, name].", key)
+	}
+	seen := map[string]bool{}
+	for i, c := range columns {
+		if c == "" {
+			return Errorf(Invalid, "%s has an empty column name", key).WithField(index(key, i))
+		}
+		if seen[strings.ToLower(c)] {
+			return Errorf(Invalid, "%s names column %q twice", key, c).WithField(index(key, i))
+		}
+		seen[strings.ToLower(c)] = true
+	}
+	return nil
+}
+
+func validatePairs(key string, pairs []Pair, value string) error {
+	if len(pairs) == 0 {
+		return Errorf(Invalid, "%s names no column", key).WithField(key).WithHint("Write a map of columns, such as %s: {column: %s}.", key, value)
+	}
+	seen := map[string]bool{}
+	for _, p := range pairs {
+		path := key + "." + p.Key
+		switch {
+		case strings.TrimSpace(p.Key) == "":
+			return Errorf(Invalid, "%s has an empty column name", key).WithField(key)
+		case seen[strings.ToLower(p.Key)]:
+			return Errorf(Invalid, "%s names column %q twice", key, p.Key).WithField(path)
+		case strings.TrimSpace(p.Value) == "":
+			return Errorf(Invalid, "%s gives column %q no %s", key, p.Key, value).WithField(path)
+		}
+		seen[strings.ToLower(p.Key)] = true
+	}
+	return nil
+}
+
+func validateRename(pairs []Pair) error {
+	if err := validatePairs("rename", pairs, "new name"); err != nil {
+		return err
+	}
+	from := map[string]string{}
+	for _, p := range pairs {
+		if other, taken := from[strings.ToLower(p.Value)]; taken {
+			return Errorf(Invalid, "rename gives columns %q and %q the same name %q", other, p.Key, p.Value).WithField("rename." + p.Key)
+		}
+		from[strings.ToLower(p.Value)] = p.Key
+	}
+	return nil
+}
