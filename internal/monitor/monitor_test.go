@@ -1,0 +1,183 @@
+package monitor
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/google/go-cmp/cmp"
+)
+
+func show(o Options, events ...Event) string {
+	var b bytes.Buffer
+	o.Out = &b
+	p := Start(o)
+	for _, e := range events {
+		p.Event(e)
+	}
+	p.Close()
+	return b.String()
+}
+
+var run = []Event{
+	Planned{
+		Job: "clean-companies", Source: "postgres raw_companies", Sink: "postgres clean_companies (replace)", By: "zip_code",
+		Chunks: 3000, Rows: 2_400_000, Bytes: 658_000_000, Path: "fast path: 15 of 18 columns untouched",
+	},
+	Opened{Run: "r-k3f9", Ledger: ".drover/ledger.db", Workers: 2, Memory: 5 << 30, Chunks: 3000},
+	Warning{Text: "2 files of 0 bytes are left out"},
+	Progress{Total: 3000, Finished: 2204},
+	ChunkFailed{By: "zip_code", Key: "10016", Attempts: 1, Final: true, Error: &drover.Error{
+		Field: "steps[1].set", Code: "Conversion Error", Column: "revenue", Message: "could not convert\n'n/a' to DOUBLE",
+	}},
+}
+
+func TestStory(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  Ended
+		want []string
+	}{
+		{"published", Ended{
+			Run: "r-k3f9", State: "finished", Sink: "postgres clean_companies (replace)", Total: 3000, Finished: 3000,
+			RowsOut: 2_400_127, Seconds: 10.8, RowsHere: 2_400_127, PeakMemory: 231 << 20, Published: true,
+		}, []string{"published         postgres clean_companies (replace): 2,400,127 rows in 11s (222k rows/s), peak 231 MiB, 0 errors"}},
+		{"failed chunks", Ended{Run: "r-k3f9", State: "failed", Total: 3000, Finished: 2999, Failed: 1}, []string{
+			"error             1 of 3,000 chunks failed; 2,999 are safe, nothing is published",
+			"  zip_code=10016    steps[1].set: could not convert 'n/a' to DOUBLE (Conversion Error) · column revenue · 1 attempt",
+			"see them          drover errors r-k3f9",
+			"retry only these  drover run companies.yaml --retry-errors",
+		}},
+		{"interrupted", Ended{Run: "r-k3f9", State: "open", Total: 3000, Finished: 2204, Pending: 796, Interrupted: true}, []string{
+			"stopped           run r-k3f9: 2,204 of 3,000 chunks are finished and safe",
+			"go on             drover run companies.yaml",
+		}},
+		{"left open", Ended{Run: "r-k3f9", State: "open", Total: 3000, Finished: 2, Pending: 2998, RowsOut: 10, Seconds: 1}, []string{
+			"left open         run r-k3f9: 2 of 3,000 chunks are finished, 10 rows in 1s, peak 0 B",
+			"go on             drover run companies.yaml",
+		}},
+		{"dry run", Ended{Run: "r-k3f9", Total: 1, Finished: 1, RowsIn: 12, RowsOut: 7, Seconds: 1, DryRun: true}, []string{
+			"dry run           12 rows read, 7 would be written, in 1s, peak 0 B; nothing was written",
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			want := strings.Join(append([]string{
+				"clean-companies   postgres raw_companies -> postgres clean_companies (replace)",
+				"plan              3,000 chunks by zip_code, 2.4M rows, 658 MB · fast path: 15 of 18 columns untouched",
+				"run r-k3f9        ledger .drover/ledger.db · 2 workers, up to 5.0 GiB",
+				"warning           2 files of 0 bytes are left out",
+			}, append(c.want, "")...), "\n")
+			got := show(Options{Again: "drover run companies.yaml"}, append(run[:len(run):len(run)], c.end)...)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestQuietShowsWarningsAndFailuresOnly(t *testing.T) {
+	got := show(Options{Quiet: true, Again: "drover run x"}, append(run[:len(run):len(run)], Ended{Total: 2, Finished: 1, Failed: 1})...)
+	if !strings.HasPrefix(got, "warning ") || !strings.Contains(got, "1 of 2 chunks failed") || strings.Contains(got, "plan ") {
+		t.Errorf("quiet shows %q", got)
+	}
+	if got := show(Options{Quiet: true}, Planned{}, Ended{Published: true}); got != "" {
+		t.Errorf("quiet shows %q of a run without trouble", got)
+	}
+}
+
+func TestJSONLogIsOneObjectALine(t *testing.T) {
+	out := show(Options{JSON: true}, run...)
+	var names []string
+	for line := range strings.Lines(out) {
+		var e struct {
+			Time  time.Time
+			Event string
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Time.IsZero() {
+			t.Fatalf("%s: %v", line, err)
+		}
+		names = append(names, e.Event)
+	}
+	if diff := cmp.Diff([]string{"planned", "opened", "warning", "chunk_failed"}, names); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAClosedPipeDoesNotStopAPrinter(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Close()
+	p := Start(Options{Out: w})
+	for range 10 {
+		p.Event(Warning{Text: "x"})
+	}
+	p.Close()
+	_ = w.Close()
+}
+
+func TestAFullPipeDoesNotStopARun(t *testing.T) {
+	r, w := io.Pipe() // nobody reads
+	defer r.Close()   //nolint:errcheck // it cannot fail
+	p := Start(Options{Out: w})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 10 * backlog {
+			p.Event(Warning{Text: "x"})
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Fatal("Event blocks")
+	}
+	_ = r.CloseWithError(io.ErrClosedPipe)
+	p.Close()
+}
+
+func TestTexts(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{Short(0), "0"},
+		{Short(950), "950"},
+		{Short(999.6), "1.0k"},
+		{Short(228_000), "228k"},
+		{Short(1_840_000), "1.8M"},
+		{Short(12_000_000), "12M"},
+		{Span(400 * time.Millisecond), "0.4s"},
+		{Span(3 * time.Second), "3s"},
+		{Span(130 * time.Second), "2m10s"},
+		{Span(65 * time.Minute), "1h05m"},
+		{Plural(1, "chunk"), "1 chunk"},
+		{Plural(2204, "chunk"), "2,204 chunks"},
+		{Memory(214 << 20), "214 MiB"},
+		{Data(61e6), "61 MB"},
+	} {
+		if c.got != c.want {
+			t.Errorf("got %q, want %q", c.got, c.want)
+		}
+	}
+}
+
+func TestMeter(t *testing.T) {
+	var m Meter
+	start := time.Unix(0, 0)
+	m.Measure(Progress{}, 0, start)
+	p := m.Measure(Progress{RowsIn: 1000, BytesIn: 4000}, 0.25, start.Add(2*time.Second))
+	if p.RowsPerSecond != 500 || p.BytesPerSecond != 2000 || p.Left != 6*time.Second {
+		t.Errorf("%+v", p)
+	}
+	// Rates look back a few seconds only.
+	for i := range 20 {
+		p = m.Measure(Progress{RowsIn: 1000}, 0.25, start.Add(time.Duration(3+i)*time.Second))
+	}
+	if p.RowsPerSecond != 0 || p.Left != 0 {
+		t.Errorf("after a standstill: %+v", p)
+	}
+}

@@ -1,0 +1,164 @@
+package monitor
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/droverdata/drover"
+)
+
+// mostFailures is how many failed chunks the closing lines show; `drover errors` shows them all.
+const mostFailures = 5
+
+// story turns events into lines of text. It remembers what the closing lines need.
+type story struct {
+	again    string // the command that resumes the run
+	failures []string
+	unshown  int
+}
+
+// lines returns the text of an event; none for a Progress.
+func (s *story) lines(e Event) []string {
+	switch e := e.(type) {
+	case Planned:
+		return s.planned(e)
+	case Opened:
+		return s.opened(e)
+	case ChunkFailed:
+		s.failed(e)
+	case Warning:
+		return []string{Line("warning", e.Text)}
+	case Draining:
+		return []string{Line("stopping", fmt.Sprintf("%s in flight will be finished; once more stops at once", Plural(int64(e.Running), "task")))}
+	case Publishing:
+		return []string{Line("publishing", e.Sink)}
+	case Ended:
+		return s.ended(e)
+	}
+	return nil
+}
+
+func (s *story) planned(e Planned) []string {
+	plan := Plural(e.Chunks, "chunk")
+	if e.By != "" {
+		plan += " by " + e.By
+	}
+	if e.Rows > 0 {
+		plan += ", " + Short(float64(e.Rows)) + " rows"
+	}
+	if e.Bytes > 0 {
+		plan += ", " + Data(e.Bytes)
+	}
+	if e.Path != "" {
+		plan += " · " + e.Path
+	}
+	lines := []string{Line(e.Job, e.Source+" -> "+e.Sink), Line("plan", plan)}
+	for _, n := range e.Notes {
+		lines = append(lines, Line("", n))
+	}
+	return lines
+}
+
+func (s *story) opened(e Opened) []string {
+	var lines []string
+	if e.Resumed {
+		lines = append(lines, Line("resuming", fmt.Sprintf("run %s of %s: %s of %s finished",
+			e.Run, e.StartedAt.Local().Format("Jan 2 15:04"), Count(e.FinishedBefore), Plural(e.Chunks, "chunk"))))
+	}
+	if e.Joined {
+		lines = append(lines, Line("joining", fmt.Sprintf("run %s: another process is at work on it", e.Run)))
+	}
+	text := "ledger " + e.Ledger + " · " + Plural(int64(e.Workers), "worker") + ", up to " + Memory(e.Memory)
+	if e.DryRun {
+		text = "dry run: nothing is written · " + Plural(int64(e.Workers), "worker") + ", up to " + Memory(e.Memory)
+	}
+	return append(lines, Line("run "+e.Run, text))
+}
+
+func (s *story) failed(e ChunkFailed) {
+	if !e.Final {
+		return
+	}
+	if len(s.failures) == mostFailures {
+		s.unshown++
+		return
+	}
+	s.failures = append(s.failures, "  "+Failure(e.By, e.Key, e.Error, e.Attempts))
+}
+
+// Failure describes a failed chunk on one line: "zip_code=10016  step 2 (set): could not convert 'n/a' · 1 attempt".
+func Failure(by, key string, err *drover.Error, attempts int) string {
+	where := key
+	if by != "" {
+		where = by + "=" + key
+	}
+	what := "unknown error"
+	if err != nil {
+		what = OneLine(err)
+	}
+	return fmt.Sprintf("%-16s  %s · %s", where, what, Plural(int64(attempts), "attempt"))
+}
+
+// OneLine is an error's place, message and sample on one line. DuckDB's own messages have several.
+func OneLine(err *drover.Error) string {
+	text := err.Error()
+	if err.Field != "" && !strings.HasPrefix(text, err.Field) {
+		text = err.Field + ": " + text
+	}
+	if err.Sample != "" && !strings.Contains(text, err.Sample) {
+		text += " · value " + err.Sample
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
+
+func (s *story) ended(e Ended) []string {
+	rate := ""
+	if e.Seconds > 0 && e.RowsHere > 0 {
+		rate = fmt.Sprintf(" (%s rows/s)", Short(float64(e.RowsHere)/e.Seconds))
+	}
+	span := Span(time.Duration(e.Seconds * float64(time.Second)))
+	total := fmt.Sprintf("%s rows in %s%s, peak %s", Count(e.RowsOut), span, rate, Memory(e.PeakMemory))
+	switch {
+	case e.DryRun && e.Failed == 0 && !e.Interrupted:
+		return []string{Line("dry run", fmt.Sprintf("%s read, %s would be written, in %s, peak %s; nothing was written",
+			Plural(e.RowsIn, "row"), Count(e.RowsOut), span, Memory(e.PeakMemory)))}
+	case e.Published && e.Failed == 0:
+		if e.Files > 0 {
+			total = Plural(e.Files, "file") + ", " + total
+		}
+		return []string{Line("published", e.Sink+": "+total+", 0 errors")}
+	case e.Failed > 0 && !e.Interrupted:
+		return s.endedWithErrors(e)
+	case e.Interrupted:
+		return []string{
+			Line("stopped", fmt.Sprintf("run %s: %s of %s are finished and safe", e.Run, Count(e.Finished), Plural(e.Total, "chunk"))),
+			Line("go on", s.again),
+		}
+	case e.Pending > 0:
+		return []string{
+			Line("left open", fmt.Sprintf("run %s: %s of %s are finished, %s", e.Run, Count(e.Finished), Plural(e.Total, "chunk"), total)),
+			Line("go on", s.again),
+		}
+	}
+	return []string{Line(e.State, e.Sink+": "+total)}
+}
+
+func (s *story) endedWithErrors(e Ended) []string {
+	what := "nothing is published"
+	if e.Published {
+		what = "their rows are in " + e.Sink
+	}
+	if e.DryRun {
+		what = "nothing was written"
+	}
+	lines := []string{Line("error", fmt.Sprintf("%s of %s failed; %s are safe, %s", Count(e.Failed), Plural(e.Total, "chunk"), Count(e.Finished), what))}
+	lines = append(lines, s.failures...)
+	if s.unshown > 0 {
+		lines = append(lines, fmt.Sprintf("  and %s more", Count(int64(s.unshown))))
+	}
+	if e.DryRun {
+		return lines
+	}
+	return append(lines, Line("see them", "drover errors "+e.Run), Line("retry only these", s.again+" --retry-errors"))
+}
