@@ -1,0 +1,144 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const (
+	// connectTimeout bounds a connection attempt where the URL says nothing.
+	connectTimeout = 15 * time.Second
+	// silence is how long a peer may leave data unacknowledged, or a probe unanswered, before the connection counts as lost.
+	silence = 60 * time.Second
+	// defaultSchema is where drover keeps its own tables in a target.
+	defaultSchema = "drover"
+)
+
+// schemaParam is the URL parameter that moves drover's schema.
+const schemaParam = "drover_schema"
+
+// schemaKeyword finds the parameter in a libpq keyword string.
+var schemaKeyword = regexp.MustCompile(`(^|\s)` + schemaParam + `\s*=\s*('(?:[^'\\]|\\.)*'|\S+)`)
+
+// droverSchema splits u into the URL that Postgres understands and the name of drover's schema.
+func droverSchema(u URL) (URL, string) {
+	text := string(u)
+	if p, err := url.Parse(text); err == nil && p.Scheme != "" {
+		q := p.Query()
+		name := q.Get(schemaParam)
+		if name == "" {
+			return u, defaultSchema
+		}
+		q.Del(schemaParam)
+		p.RawQuery = q.Encode()
+		return URL(p.String()), name
+	}
+	m := schemaKeyword.FindStringSubmatchIndex(text)
+	if m == nil {
+		return u, defaultSchema
+	}
+	name := strings.Trim(text[m[4]:m[5]], "'")
+	return URL(strings.TrimSpace(text[:m[0]] + text[m[1]:])), name
+}
+
+// config returns u's settings with those that drover insists on. It fixes what the text forms of values depend on, by start-up
+// parameters that a pooling proxy keeps with each of its clients; everything else is SET LOCAL, in a transaction.
+func config(u URL, env connector.Env) (*pgx.ConnConfig, error) {
+	u, _ = droverSchema(u)
+	cfg, err := pgx.ParseConfig(string(u))
+	if err != nil {
+		// The parser's message repeats the text, and only guesses where the password is in it.
+		return nil, drover.Errorf(drover.Invalid, "the connection URL cannot be read").
+			WithField("url").WithHint("postgres://USER:PASSWORD@HOST:5432/DATABASE, with special characters percent-encoded")
+	}
+	zone := env.Timezone
+	if zone == "" {
+		zone = "UTC"
+	}
+	for k, v := range map[string]string{
+		"client_encoding":             "UTF8",
+		"datestyle":                   "ISO, YMD",
+		"timezone":                    zone,
+		"standard_conforming_strings": "on",
+	} {
+		cfg.RuntimeParams[k] = v
+	}
+	if env.Application != "" {
+		cfg.RuntimeParams["application_name"] = env.Application
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = connectTimeout
+	}
+	// Unnamed statements in one round trip: nothing of a statement outlives it in a pooled server connection.
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
+	dialer := &net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silence / 2, Interval: silence / 6, Count: 3},
+		Control:         limitSilence,
+	}
+	cfg.DialFunc = dialer.DialContext
+	return cfg, nil
+}
+
+// connect opens a connection. Errors have a Kind: Invalid for a URL that cannot be read, Refused for a server that says no,
+// Unreachable or Transient otherwise; or are ctx's own.
+func connect(ctx context.Context, u URL, env connector.Env) (*pgx.Conn, error) {
+	cfg, err := config(u, env)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err == nil {
+		return conn, nil
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
+		return nil, wrap(err, "connect to "+u.String())
+	}
+	e := &drover.Error{
+		Kind: drover.Unreachable, Message: "cannot connect to " + u.String() + ": " + dialReason(err), Cause: err,
+		Hint: "check the host, the port and that the server is running",
+	}
+	return nil, e
+}
+
+// dialReason says why no server answered. The parts of pgconn's own message that repeat the configuration are left out.
+func dialReason(err error) string {
+	var op *net.OpError
+	var dns *net.DNSError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &dns):
+		return "no such host"
+	case errors.As(err, &op):
+		return op.Err.Error()
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	}
+	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
+		err = next
+	}
+	return err.Error()
+}
+
+// closeConn ends a connection without waiting long for a peer that may be gone.
+func closeConn(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = conn.Close(ctx) // nothing that mattered is in flight
+	select {
+	case <-conn.PgConn().CleanupDone():
+	case <-ctx.Done():
+	}
+}
