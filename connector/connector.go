@@ -132,7 +132,7 @@ func (in Input) Query(n int) string {
 		if i > 0 {
 			sql += "\nUNION ALL\n"
 		}
-		sql += "(" + in.Program.Over(in.Relation.Chunk(i)) + ")"
+		sql += "(" + in.Program.Chunk(in.Relation.Chunk(i), i) + ")"
 	}
 	return sql
 }

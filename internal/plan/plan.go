@@ -1,0 +1,130 @@
+// Package plan turns a bound job into a Plan: what will run, as plain data. It is stored in the run, so it holds no
+// secrets; it does no I/O.
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/step"
+)
+
+// Version is the version of the plan format. It is part of every fingerprint.
+const Version = 1
+
+// Bound is a job with what its source, its sink and DuckDB said about it.
+type Bound struct {
+	Job           drover.Job
+	Input, Output drover.Schema
+	Program       step.Program
+	// Reads is the source columns that the program reads; the others are moved or dropped.
+	Reads          []string
+	SourceIdentity string
+	Check          connector.Check
+}
+
+// Endpoint is a source or a sink without its hosts and credentials.
+type Endpoint struct {
+	Connector string `json:"connector"`
+	// Text is the endpoint in a few words.
+	Text string `json:"text"`
+	// Meaning is drover.Source.Meaning or drover.Sink.Meaning.
+	Meaning json.RawMessage `json:"meaning"`
+	// Identity is what the source or the sink said that it is.
+	Identity string `json:"identity"`
+}
+
+// Stage is one pass from a source through steps to a sink.
+type Stage struct {
+	Source  Endpoint        `json:"source"`
+	Chunk   drover.Chunking `json:"chunk"`
+	Input   drover.Schema   `json:"input"`
+	Steps   []drover.Step   `json:"steps,omitempty"`
+	Program step.Program    `json:"program"`
+	Reads   []string        `json:"reads,omitempty"`
+	Output  drover.Schema   `json:"output"`
+	Sink    Endpoint        `json:"sink"`
+	// Notes and Types are connector.Check's.
+	Notes []string `json:"notes,omitempty"`
+	Types []string `json:"types,omitempty"`
+}
+
+// Plan is what a job will do.
+type Plan struct {
+	Version     int     `json:"version"`
+	Job         string  `json:"job"`
+	Fingerprint string  `json:"fingerprint"`
+	Timezone    string  `json:"timezone"`
+	Stages      []Stage `json:"stages"`
+}
+
+// Totals are what the chunks of a plan come to. Zero where unknown.
+type Totals struct {
+	Chunks int64 `json:"chunks"`
+	Rows   int64 `json:"rows,omitempty"`
+	Bytes  int64 `json:"bytes,omitempty"`
+}
+
+// Make plans a bound job.
+func Make(b Bound) (Plan, error) {
+	print, err := Fingerprint(b.Job)
+	if err != nil {
+		return Plan{}, err
+	}
+	f := b.Job.Frame
+	src, err := endpoint(f.Source.Connector(), f.Source.String(), f.Source.Meaning(), b.SourceIdentity)
+	if err != nil {
+		return Plan{}, fmt.Errorf("plan the source: %w", err)
+	}
+	sink, err := endpoint(b.Job.Sink.Connector(), b.Job.Sink.String(), b.Job.Sink.Meaning(), b.Check.Identity)
+	if err != nil {
+		return Plan{}, fmt.Errorf("plan the sink: %w", err)
+	}
+	return Plan{
+		Version: Version, Job: b.Job.Name, Fingerprint: print, Timezone: zone(b.Job),
+		Stages: []Stage{{
+			Source: src, Chunk: f.Chunk, Input: b.Input, Steps: f.Steps, Program: b.Program, Reads: b.Reads,
+			Output: b.Output, Sink: sink, Notes: b.Check.Notes, Types: b.Check.Types,
+		}},
+	}, nil
+}
+
+func endpoint(name, text string, meaning any, identity string) (Endpoint, error) {
+	m, err := json.Marshal(meaning)
+	return Endpoint{Connector: name, Text: text, Meaning: m, Identity: identity}, err
+}
+
+func zone(j drover.Job) string {
+	if j.Timezone == "" {
+		return "UTC"
+	}
+	return j.Timezone
+}
+
+// Fingerprint is the SHA-256, in hexadecimal, of what a job means: its name, source, chunking, steps, sink, time zone and the version of the
+// plan format, as JSON. Hosts, credentials, limits and the ledger are not part of it.
+func Fingerprint(j drover.Job) (string, error) {
+	doc, err := json.Marshal(struct {
+		Version         int
+		Name            string
+		SourceConnector string
+		Source          any
+		Chunk           drover.Chunking
+		Steps           []drover.Step
+		SinkConnector   string
+		Sink            any
+		Timezone        string
+	}{
+		Version, j.Name, j.Frame.Source.Connector(), j.Frame.Source.Meaning(), j.Frame.Chunk, j.Frame.Steps,
+		j.Sink.Connector(), j.Sink.Meaning(), zone(j),
+	})
+	if err != nil {
+		return "", fmt.Errorf("fingerprint the job: %w", err)
+	}
+	sum := sha256.Sum256(doc)
+	return hex.EncodeToString(sum[:]), nil
+}
