@@ -192,6 +192,9 @@ type Env struct {
 	Warn func(format string, args ...any)
 	// Connections bounds the source connections of this process; 0 means the connector's default.
 	Connections int
+	// Resume says that an unfinished run of the job exists: what is in the target may be that run's own. A sink that refuses a target
+	// with data then leaves that to Begin, which knows the run.
+	Resume bool
 }
 
 // Definition is one connector: its name, its vocabulary and how it is opened.

@@ -83,3 +83,6 @@ func (s *Sink) String() string {
 
 // Meaning implements drover.Sink.
 func (s *Sink) Meaning() any { return s }
+
+// Doubles reports whether a second run adds the same rows again.
+func (s *Sink) Doubles() bool { return s.Mode == Append }

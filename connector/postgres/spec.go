@@ -104,3 +104,9 @@ func (s *Sink) Meaning() any {
 	m.URL = ""
 	return m
 }
+
+// Doubles reports whether a second run adds the same rows again.
+func (s *Sink) Doubles() bool { return s.Mode == Append }
+
+// CommitsEarly reports whether chunks are visible before the run is over, and stay so if it is given up.
+func (s *Sink) CommitsEarly() bool { return s.Mode != Replace }

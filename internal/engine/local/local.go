@@ -36,7 +36,7 @@ type Engine struct {
 	opt   Options
 	spawn *spawner
 
-	mu     sync.Mutex
+	mu    sync.Mutex
 	idle  []*process
 	count int // started so far, for names
 }

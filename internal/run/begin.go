@@ -1,0 +1,335 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/fault"
+	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/monitor"
+	"github.com/droverdata/drover/internal/plan"
+)
+
+// busyPoll is how often a driver looks whether another one has finished planning.
+const busyPoll = 200 * time.Millisecond
+
+// driverName names this process: HOST/PID.
+func driverName() string { return fmt.Sprintf("%s/%d", hostname(), os.Getpid()) }
+
+func hostname() string {
+	host, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return host
+}
+
+// evictDead ends the leases of drivers that ran on this machine and are gone, so that a resume need not wait for them to expire.
+func (r *runner) evictDead(ctx context.Context) error {
+	_, err := r.o.Ledger.Evict(ctx, r.run.UID, func(holder string) bool {
+		pidText, here := strings.CutPrefix(holder, hostname()+"/")
+		pid, err := strconv.Atoi(pidText)
+		return here && err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+	})
+	if err != nil {
+		return fmt.Errorf("end the leases of drivers that are gone: %w", err)
+	}
+	return nil
+}
+
+// begin finds or makes the run and brings it to the point where chunks can be claimed.
+func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
+	for {
+		run, role, err := r.o.Ledger.Begin(ctx, ledger.Request{
+			Job: r.plan.Job, Fingerprint: r.plan.Fingerprint, Name: r.o.Name, Driver: r.driver, Lease: r.o.Lease, Engine: r.o.EngineName,
+		})
+		r.run = run
+		switch {
+		case errors.Is(err, ledger.ErrBusy):
+			if err := r.evictDead(ctx); err != nil {
+				return 0, err
+			}
+			if err := sleep(ctx, busyPoll); err != nil {
+				return 0, err
+			}
+			continue
+		case errors.Is(err, ledger.ErrMeaning):
+			if r.o.RetryErrors {
+				return ledger.Work, r.retryErrors(ctx)
+			}
+			if !r.o.New {
+				return 0, drover.Errorf(drover.Invalid, "run %s of this job is unfinished (%s), and the job file has changed since it began", run.ID, run.State).
+					WithHint("drover run --new abandons that run and starts afresh; to resume it, undo the change")
+			}
+			if err := r.abandon(ctx); err != nil {
+				return 0, err
+			}
+			continue
+		case err != nil:
+			return 0, fmt.Errorf("begin the run in the ledger: %w", err)
+		}
+		switch {
+		case role == ledger.Plan:
+			return ledger.Work, r.start(ctx)
+		case r.o.New && r.o.Name == "":
+			if err := r.abandon(ctx); err != nil {
+				return 0, err
+			}
+			continue
+		case r.o.RetryErrors:
+			return ledger.Work, r.retryErrors(ctx)
+		case role == ledger.Done:
+			return role, r.showFailed(ctx)
+		}
+		return role, r.resume(ctx)
+	}
+}
+
+// start plans a new run: source and sink are made ready, and all chunks go into the ledger.
+func (r *runner) start(ctx context.Context) error {
+	if err := r.refuseSecondAppend(ctx); err != nil {
+		return errors.Join(err, r.o.Ledger.Close(ctx, r.run.UID, ledger.Abandoned, err.Error()))
+	}
+	chunking := r.o.Job.Frame.Chunk
+	stage := r.plan.Stages[0]
+	d := doc{Plan: r.plan, SourceIdentity: r.bound.SourceIdentity, SinkIdentity: r.bound.Check.Identity}
+	var err error
+	if d.SourceState, err = r.bound.Source.Begin(ctx, chunking, nil); err != nil {
+		return r.giveUp(ctx, err)
+	}
+	fault.Point(ctx)
+	if !r.o.DryRun {
+		if d.SinkState, err = r.bound.Sink.Begin(ctx, r.sinkRun(nil), stage.Output); err != nil {
+			return r.giveUp(ctx, err)
+		}
+	}
+	fault.Point(ctx)
+	planned := monitor.Planned{
+		Job: r.plan.Job, Source: r.o.Job.Frame.Source.String(), Sink: r.o.Job.Sink.String(), By: chunking.By,
+		Notes: stage.Notes,
+	}
+	chunks := numbered(r.bound.Source.Chunks(ctx, chunking, d.SourceState), &planned)
+	if err := r.o.Ledger.AddChunks(ctx, r.run.UID, r.driver, 0, chunks); err != nil {
+		return r.giveUp(ctx, fmt.Errorf("cut the source into chunks: %w", err))
+	}
+	fault.Point(ctx)
+	data, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("encode the run's plan: %w", err)
+	}
+	if err := r.o.Ledger.Start(ctx, r.run.UID, r.driver, data); err != nil {
+		return fmt.Errorf("open the run in the ledger: %w", err)
+	}
+	fault.Point(ctx)
+	r.doc = d
+	r.run.State = ledger.Open
+	r.events.send(planned)
+	return nil
+}
+
+// giveUp ends a run that could not be planned, so that nothing of it stays in the way of the next one.
+func (r *runner) giveUp(ctx context.Context, cause error) error {
+	ctx = context.WithoutCancel(ctx)
+	var abortErr error
+	if !r.o.DryRun {
+		_, abortErr = r.bound.Sink.Abort(ctx, r.sinkRun(nil))
+	}
+	return errors.Join(cause, abortErr, r.o.Ledger.Close(ctx, r.run.UID, ledger.Abandoned, "not planned: "+cause.Error()))
+}
+
+// numbered gives chunks their IDs and sums them up in planned.
+func numbered(chunks iter.Seq2[connector.Chunk, error], planned *monitor.Planned) iter.Seq2[connector.Chunk, error] {
+	return func(yield func(connector.Chunk, error) bool) {
+		planned.Chunks, planned.Rows, planned.Bytes = 0, 0, 0
+		for c, err := range chunks {
+			c.ID = planned.Chunks
+			planned.Chunks++
+			planned.Rows += c.Rows
+			planned.Bytes += c.Bytes
+			if !yield(c, err) {
+				return
+			}
+		}
+	}
+}
+
+// resume takes up a run that is open already, here or on another machine.
+func (r *runner) resume(ctx context.Context) error {
+	r.resumed = true
+	if err := json.Unmarshal(r.run.Doc, &r.doc); err != nil {
+		return fmt.Errorf("decode the plan of run %s: %w", r.run.ID, err)
+	}
+	r.plan = r.doc.Plan
+	if err := r.sameEnds(); err != nil {
+		return err
+	}
+	if err := r.evictDead(ctx); err != nil {
+		return err
+	}
+	state, err := r.bound.Source.Begin(ctx, r.o.Job.Frame.Chunk, r.doc.SourceState)
+	if err != nil {
+		return err
+	}
+	r.doc.SourceState = state
+	if r.o.DryRun {
+		return nil
+	}
+	r.doc.SinkState, err = r.bound.Sink.Begin(ctx, r.sinkRun(r.doc.SinkState), r.plan.Stages[0].Output)
+	return err
+}
+
+// sameEnds checks that this process sees the source and the target that the run was planned with (exactness.md 2).
+func (r *runner) sameEnds() error {
+	for _, end := range []struct{ what, planned, here string }{
+		{"source", r.doc.SourceIdentity, r.bound.SourceIdentity},
+		{"target", r.doc.SinkIdentity, r.bound.Check.Identity},
+	} {
+		if end.planned != end.here {
+			return drover.Errorf(drover.Refused, "the %s is not the one that run %s was planned with: %s there, %s here", end.what, r.run.ID, end.planned, end.here).
+				WithHint("point the job at the same %s, or start afresh with --new", end.what)
+		}
+	}
+	return nil
+}
+
+// retryErrors opens the failed run again, with the steps as they are now (exactness.md 4).
+func (r *runner) retryErrors(ctx context.Context) error {
+	fresh := r.plan
+	if err := r.resume(ctx); err != nil {
+		return err
+	}
+	if r.run.Fingerprint != fresh.Fingerprint {
+		if what := differsBeyondSteps(r.doc.Plan, fresh); what != "" {
+			return drover.Errorf(drover.Invalid, "run %s cannot be retried: the %s of the job changed since it began", r.run.ID, what).
+				WithHint("--retry-errors accepts mended steps only; undo the change, or start afresh with --new")
+		}
+		r.plan, r.doc.Plan = fresh, fresh
+		data, err := json.Marshal(r.doc)
+		if err != nil {
+			return fmt.Errorf("encode the run's plan: %w", err)
+		}
+		if err := r.o.Ledger.SetDoc(ctx, r.run.UID, fresh.Fingerprint, data); err != nil {
+			return fmt.Errorf("record the mended steps: %w", err)
+		}
+	}
+	if _, err := r.o.Ledger.RetryErrors(ctx, r.run.UID, r.onlyKeys()); err != nil {
+		return fmt.Errorf("return failed chunks to pending: %w", err)
+	}
+	r.run.State = ledger.Open
+	return nil
+}
+
+// differsBeyondSteps says what else than its steps changed between two plans of a job; "" if nothing did.
+func differsBeyondSteps(a, b plan.Plan) string {
+	s, t := a.Stages[0], b.Stages[0]
+	switch {
+	case !bytes.Equal(s.Source.Meaning, t.Source.Meaning):
+		return "source"
+	case s.Chunk != t.Chunk:
+		return "chunking"
+	case !bytes.Equal(s.Sink.Meaning, t.Sink.Meaning):
+		return "sink"
+	case a.Timezone != b.Timezone:
+		return "time zone"
+	case !slices.EqualFunc(s.Output, t.Output, func(c, d drover.Column) bool { return c.Name == d.Name && c.Type == d.Type && c.Native == d.Native }):
+		return "output schema"
+	}
+	return ""
+}
+
+// abandon gives up the unfinished run in r.run for --new (exactness.md 11).
+func (r *runner) abandon(ctx context.Context) error {
+	var old doc
+	if len(r.run.Doc) > 0 {
+		if err := json.Unmarshal(r.run.Doc, &old); err != nil {
+			return fmt.Errorf("decode the plan of run %s: %w", r.run.ID, err)
+		}
+	}
+	if c, ok := r.o.Job.Sink.(earlyCommitter); ok && c.CommitsEarly() && !r.o.KeepCommitted {
+		t, err := r.o.Ledger.Totals(ctx, r.run.UID)
+		if err != nil {
+			return fmt.Errorf("read the run's totals from the ledger: %w", err)
+		}
+		if n := t.Chunks[ledger.ChunkFinished]; n > 0 {
+			return drover.Errorf(drover.Refused, "run %s has %d committed chunks in %s; a new run would load them a second time", r.run.ID, n, r.o.Job.Sink).
+				WithHint("resume it with the same command without --new, or accept its rows with --new --keep-committed")
+		}
+	}
+	if len(r.run.Doc) > 0 || r.run.State != ledger.Planned {
+		if _, err := r.bound.Sink.Abort(ctx, r.sinkRun(old.SinkState)); err != nil {
+			return fmt.Errorf("undo what run %s staged: %w", r.run.ID, err)
+		}
+	}
+	if err := r.o.Ledger.Close(ctx, r.run.UID, ledger.Abandoned, "abandoned by --new"); err != nil {
+		return fmt.Errorf("abandon run %s: %w", r.run.ID, err)
+	}
+	return nil
+}
+
+// What a sink may say of itself beyond drover.Sink.
+type (
+	// doubler is a sink to which a second run may add the same rows again.
+	doubler interface{ Doubles() bool }
+	// earlyCommitter is a sink whose committed chunks stay visible whatever becomes of the run.
+	earlyCommitter interface{ CommitsEarly() bool }
+)
+
+// refuseSecondAppend keeps a late second machine from loading everything twice (exactness.md 3).
+func (r *runner) refuseSecondAppend(ctx context.Context) error {
+	d, ok := r.o.Job.Sink.(doubler)
+	if !ok || !d.Doubles() || !r.o.Shared || r.o.Name != "" || r.o.New {
+		return nil
+	}
+	runs, err := r.o.Ledger.Runs(ctx, 1000)
+	if err != nil {
+		return fmt.Errorf("look for earlier runs: %w", err)
+	}
+	same := func(run ledger.Run) bool {
+		return run.Job == r.plan.Job && run.State == ledger.Finished && run.Fingerprint == r.plan.Fingerprint
+	}
+	if i := slices.IndexFunc(runs, same); i >= 0 {
+		return drover.Errorf(drover.Invalid, "run %s of this very job has finished, and on a shared ledger a second append would load everything twice", runs[i].ID).
+			WithHint("name the run with --run NAME, so that a late machine finds it finished, or load again with --new")
+	}
+	return nil
+}
+
+// showFailed lists what failed in a run that is over.
+func (r *runner) showFailed(ctx context.Context) error {
+	r.resumed = true
+	for c, err := range r.o.Ledger.Chunks(ctx, r.run.UID, ledger.ChunkError) {
+		if err != nil {
+			return fmt.Errorf("read the failed chunks: %w", err)
+		}
+		r.events.send(monitor.ChunkFailed{By: r.o.Job.Frame.Chunk.By, Key: c.Key, Error: c.Error, Attempts: c.Attempts, Final: true})
+	}
+	return nil
+}
+
+// sinkRun is the run as the sink knows it.
+func (r *runner) sinkRun(state json.RawMessage) connector.Run {
+	return connector.Run{UID: r.run.UID, ID: r.run.ID, Job: r.run.Job, Stage: 0, StartedAt: r.run.StartedAt, State: state}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}

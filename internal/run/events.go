@@ -1,0 +1,95 @@
+package run
+
+import (
+	"sync"
+	"time"
+
+	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/memory"
+	"github.com/droverdata/drover/internal/monitor"
+	"github.com/droverdata/drover/internal/protocol"
+)
+
+// events adds up what running attempts report and passes events on, one at a time.
+type events struct {
+	mu      sync.Mutex
+	sink    func(monitor.Event)
+	meter   monitor.Meter
+	running map[int64]protocol.Progress // by token
+	done    protocol.Progress           // attempts of this process that finished
+	base    ledger.Totals               // what was finished before
+	chunks  monitor.Progress            // only its chunk counts
+}
+
+func newEvents(sink func(monitor.Event)) *events {
+	return &events{sink: sink, running: map[int64]protocol.Progress{}}
+}
+
+func (e *events) send(ev monitor.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sink(ev)
+}
+
+// start takes over the state of the run as this process found it.
+func (e *events) start(t ledger.Totals) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.base = t
+	e.done = protocol.Progress{}
+	e.chunks = monitor.Progress{Total: t.Total(), Finished: t.Chunks[ledger.ChunkFinished], Failed: t.Chunks[ledger.ChunkError]}
+}
+
+// progress records what a running attempt has done so far.
+func (e *events) progress(token int64, p protocol.Progress) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.running[token] = p
+}
+
+// ended removes a running attempt; finished is what it committed, zero if it failed.
+func (e *events) ended(token int64, finished protocol.Progress, chunks int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.running, token)
+	e.done.RowsIn += finished.RowsIn
+	e.done.RowsOut += finished.RowsOut
+	e.done.BytesIn += finished.BytesIn
+	e.done.BytesOut += finished.BytesOut
+	e.chunks.Finished += int64(chunks)
+}
+
+func (e *events) failed() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.chunks.Failed++
+}
+
+func (e *events) rowsHere() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.done.RowsIn
+}
+
+// tick sends a Progress event.
+func (e *events) tick(now time.Time, inFlight int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.chunks
+	p.Running = int64(inFlight)
+	p.RowsIn, p.RowsOut = e.base.RowsIn+e.done.RowsIn, e.base.RowsOut+e.done.RowsOut
+	p.BytesIn, p.BytesOut = e.base.BytesIn+e.done.BytesIn, e.base.BytesOut+e.done.BytesOut
+	p.Memory = memory.Used()
+	for _, a := range e.running {
+		p.RowsIn += a.RowsIn
+		p.RowsOut += a.RowsOut
+		p.BytesIn += a.BytesIn
+		p.BytesOut += a.BytesOut
+		p.Memory += a.Memory
+	}
+	done := -1.0
+	if p.Total > 0 {
+		done = float64(p.Finished+p.Failed) / float64(p.Total)
+	}
+	e.sink(e.meter.Measure(p, done, now))
+}

@@ -1,0 +1,126 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/monitor"
+)
+
+const (
+	defaultAttempts = 3
+	// lossLimit is how often a chunk that was alone may lose its worker, or overrun its memory, before it ends in error.
+	lossLimit = 3
+	// Retries wait from 0 to baseDelay * 2^n, at most maxDelay: exponential backoff with full jitter
+	// (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter).
+	baseDelay = 500 * time.Millisecond
+	maxDelay  = 30 * time.Second
+)
+
+// fail records a failed attempt and decides what becomes of its chunks. stopping says that the run itself is being stopped.
+func (p *pool) fail(ctx context.Context, task ledger.Task, cause error, stopping bool) {
+	e := p.asError(cause)
+	f := p.verdict(task, e, stopping || p.stuck(e))
+	err := p.o.Ledger.Fail(ctx, p.run.UID, task.Token, f)
+	if err != nil {
+		if !errors.Is(err, ledger.ErrFenced) {
+			p.halt(fmt.Errorf("record a failed attempt in the ledger: %w", err))
+		}
+		return
+	}
+	if f.Verdict == ledger.Release || len(task.Chunks) > 1 {
+		return
+	}
+	p.events.send(monitor.ChunkFailed{
+		By: p.o.Job.Frame.Chunk.By, Key: task.Chunks[0].Key, Error: e, Attempts: task.Attempts + 1, Final: f.Verdict == ledger.Final,
+	})
+	if f.Verdict == ledger.Final {
+		p.events.failed()
+		p.mu.Lock()
+		p.finals++
+		p.mu.Unlock()
+	}
+}
+
+// stuck stops the run when attempt after attempt finds a server away, or itself fenced off: that is no fault of the chunks, which
+// go back to pending.
+func (p *pool) stuck(e *drover.Error) bool {
+	if e.Kind != drover.Unreachable && e.Kind != drover.Fenced {
+		return false
+	}
+	p.mu.Lock()
+	p.inVain++
+	over := p.inVain >= p.attempts()*p.slots+p.slots
+	p.mu.Unlock()
+	if over {
+		p.halt(e)
+	}
+	return over
+}
+
+// attempts is limits.attempts or its default.
+func (p *pool) attempts() int {
+	if n := p.o.Job.Limits.Attempts; n > 0 {
+		return n
+	}
+	return defaultAttempts
+}
+
+// verdict decides what becomes of the chunks of a failed attempt (exactness.md 12): a failure counts only against a chunk that was
+// alone; tasks of several chunks are halved until the one at fault is alone.
+func (p *pool) verdict(task ledger.Task, e *drover.Error, stopping bool) ledger.Failure {
+	f := ledger.Failure{Error: e}
+	switch {
+	case stopping || e.Kind == drover.Interrupted:
+		f.Verdict = ledger.Release
+	case e.Kind == drover.Fenced:
+		// Another attempt holds a receipt of these chunks, or the run was closed in the target: look again.
+		f.Verdict, f.Delay = ledger.Retry, idlePoll
+	case len(task.Chunks) > 1:
+		f.Verdict = ledger.Halve
+		if mendable(e.Kind) {
+			f.Delay = backoff(task.Attempts)
+		}
+	case e.Kind == drover.Lost || e.Kind == drover.Overrun:
+		f.Lost = true
+		f.Verdict = ledger.Retry
+		if task.Losses+1 >= lossLimit {
+			f.Verdict = ledger.Final
+		}
+	case mendable(e.Kind):
+		f.Counts = true
+		f.Verdict, f.Delay = ledger.Retry, backoff(task.Attempts)
+		if task.Attempts+1 >= p.attempts() && e.Kind != drover.Unreachable {
+			f.Verdict = ledger.Final
+		}
+	default:
+		f.Counts = true
+		f.Verdict = ledger.Final
+	}
+	return f
+}
+
+// mendable reports whether trying again can help.
+func mendable(k drover.Kind) bool { return k == drover.Transient || k == drover.Unreachable }
+
+func backoff(attempts int) time.Duration {
+	limit := min(maxDelay, baseDelay<<min(attempts, 10))
+	return rand.N(limit)
+}
+
+// asError gives an error of the engine a kind.
+func (p *pool) asError(err error) *drover.Error {
+	var e *drover.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	if errors.Is(err, context.Canceled) {
+		return drover.Errorf(drover.Interrupted, "the attempt was stopped")
+	}
+	return drover.Errorf(drover.Data, "%w", err)
+}

@@ -1,0 +1,52 @@
+package run
+
+import (
+	"testing"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/ledger"
+)
+
+// TestAFailureCountsOnlyAgainstAChunkThatWasAlone is exactness.md 12.
+func TestAFailureCountsOnlyAgainstAChunkThatWasAlone(t *testing.T) {
+	one, many := make([]connector.Chunk, 1), make([]connector.Chunk, 7)
+	for _, c := range []struct {
+		name     string
+		task     ledger.Task
+		kind     drover.Kind
+		stopping bool
+		want     ledger.Verdict
+		counts   bool
+		lost     bool
+	}{
+		{name: "bad data alone is final at once", task: ledger.Task{Chunks: one}, kind: drover.Data, want: ledger.Final, counts: true},
+		{name: "bad data among others is narrowed down", task: ledger.Task{Chunks: many}, kind: drover.Data, want: ledger.Halve},
+		{name: "a deadlock alone is tried again", task: ledger.Task{Chunks: one}, kind: drover.Transient, want: ledger.Retry, counts: true},
+		{name: "a deadlock alone, the last attempt", task: ledger.Task{Chunks: one, Attempts: 2}, kind: drover.Transient, want: ledger.Final, counts: true},
+		{name: "a server that is away is nobody's fault", task: ledger.Task{Chunks: one, Attempts: 2}, kind: drover.Unreachable, want: ledger.Retry, counts: true},
+		{name: "a lost worker alone", task: ledger.Task{Chunks: one}, kind: drover.Lost, want: ledger.Retry, lost: true},
+		{name: "a lost worker alone, too often", task: ledger.Task{Chunks: one, Losses: 2}, kind: drover.Lost, want: ledger.Final, lost: true},
+		{name: "a lost worker with many chunks", task: ledger.Task{Chunks: many, Losses: 2}, kind: drover.Lost, want: ledger.Halve},
+		{name: "memory overrun with many chunks", task: ledger.Task{Chunks: many}, kind: drover.Overrun, want: ledger.Halve},
+		{name: "fenced off", task: ledger.Task{Chunks: one, Attempts: 2}, kind: drover.Fenced, want: ledger.Retry},
+		{name: "the run stops", task: ledger.Task{Chunks: one}, kind: drover.Data, stopping: true, want: ledger.Release},
+		{name: "the attempt was stopped", task: ledger.Task{Chunks: many}, kind: drover.Interrupted, want: ledger.Release},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &pool{runner: &runner{}}
+			f := p.verdict(c.task, drover.Errorf(c.kind, "x"), c.stopping)
+			if f.Verdict != c.want || f.Counts != c.counts || f.Lost != c.lost {
+				t.Fatalf("got %+v", f)
+			}
+		})
+	}
+}
+
+func TestBackoffStaysWithinItsBound(t *testing.T) {
+	for n := range 40 {
+		if d := backoff(n); d < 0 || d > maxDelay {
+			t.Fatalf("backoff(%d) = %s", n, d)
+		}
+	}
+}

@@ -1,0 +1,377 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/fault"
+	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/monitor"
+	"github.com/droverdata/drover/internal/protocol"
+)
+
+const (
+	// tickEvery is how often progress is told.
+	tickEvery = 250 * time.Millisecond
+	// idlePoll is how long to wait when there is nothing to claim but something left.
+	idlePoll = 100 * time.Millisecond
+	// taskBytes is the most estimated input that neighbouring chunks are packed to, and taskChunks the most chunks.
+	taskBytes  = 64 << 20
+	taskChunks = 500
+	// tasksPerSlot is how many tasks each slot should get at least, so that the slots end together.
+	tasksPerSlot = 4
+)
+
+// end says why process returned.
+type end int
+
+const (
+	complete end = iota // every chunk is finished
+	failed              // nothing is left to do, and some chunks are in error
+	partial             // --only or --limit-chunks left some out
+	drained             // the user asked to stop
+)
+
+// process claims and executes tasks until nothing is left for this process.
+func (r *runner) process(ctx context.Context) (end, error) {
+	totals, err := r.o.Ledger.Totals(ctx, r.run.UID)
+	if err != nil {
+		return 0, fmt.Errorf("read the run's totals from the ledger: %w", err)
+	}
+	r.events.start(totals)
+	slots, err := r.o.Engine.Slots(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := r.checkOnly(ctx); err != nil {
+		return 0, err
+	}
+	r.events.send(monitor.Opened{
+		Run: r.run.ID, Ledger: r.o.LedgerName, Workers: slots, Memory: r.o.Memory, Resumed: r.resumed,
+		FinishedBefore: totals.Chunks[ledger.ChunkFinished], Chunks: totals.Total(), StartedAt: r.run.StartedAt, DryRun: r.o.DryRun,
+	})
+	p, err := r.newPool(totals, slots)
+	if err != nil {
+		return 0, err
+	}
+	return p.work(ctx)
+}
+
+// pool keeps the engine's slots busy.
+type pool struct {
+	*runner
+	want  ledger.Want
+	slots int
+	stage protocol.Stage
+	left  int // chunks that --limit-chunks still allows; negative: no limit
+
+	mu       sync.Mutex
+	inFlight map[int64]context.CancelCauseFunc // by token
+	stop     error                             // ends the run: further attempts are senseless
+	finals   int                               // chunks that ended in error here
+	inVain   int                               // attempts since the last success that found a server away or were fenced
+}
+
+func (r *runner) newPool(totals ledger.Totals, slots int) (*pool, error) {
+	st := r.plan.Stages[0]
+	source, err := json.Marshal(r.o.Job.Frame.Source)
+	if err != nil {
+		return nil, fmt.Errorf("encode the source: %w", err)
+	}
+	sink, err := json.Marshal(r.o.Job.Sink)
+	if err != nil {
+		return nil, fmt.Errorf("encode the sink: %w", err)
+	}
+	p := &pool{
+		runner: r, slots: slots, left: -1, inFlight: map[int64]context.CancelCauseFunc{},
+		stage: protocol.Stage{
+			Source:      protocol.Spec{Connector: r.o.Job.Frame.Source.Connector(), Value: source},
+			SourceState: r.doc.SourceState, Input: st.Input, Program: st.Program, Steps: st.Steps, Output: st.Output,
+			Sink: protocol.Spec{Connector: r.o.Job.Sink.Connector(), Value: sink},
+		},
+	}
+	if r.o.LimitChunks > 0 {
+		p.left = r.o.LimitChunks
+	}
+	pieces := int64(slots * tasksPerSlot)
+	p.want = ledger.Want{
+		Worker: r.driver, Lease: r.o.Lease, Only: r.onlyKeys(),
+		MaxBytes:  min(taskBytes, max(1, totals.PendingBytes/pieces)),
+		MaxChunks: int(min(taskChunks, max(1, totals.Chunks[ledger.Pending]/pieces))),
+	}
+	return p, nil
+}
+
+// work runs until nothing is left. It returns when every attempt that it started has ended.
+func (p *pool) work(ctx context.Context) (end, error) {
+	var attempts, beat sync.WaitGroup
+	beatCtx, stopBeat := context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		attempts.Wait()
+		stopBeat()
+		beat.Wait()
+	}()
+	beat.Go(func() { p.heartbeat(beatCtx) })
+
+	freed := make(chan struct{}, p.slots)
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	draining, busy := p.o.Drain, 0
+	for {
+		wait := idlePoll
+		for draining != nil && busy < p.slots && p.left != 0 && p.stopped() == nil && ctx.Err() == nil {
+			task, err := p.claim(ctx)
+			if err != nil {
+				p.halt(err)
+				break
+			}
+			if len(task.Chunks) == 0 {
+				break
+			}
+			busy++
+			attempts.Go(func() {
+				p.attempt(ctx, task)
+				freed <- struct{}{}
+			})
+		}
+		if busy == 0 {
+			if end, err, over := p.over(ctx, draining == nil); over {
+				p.events.tick(time.Now(), 0)
+				return end, err
+			}
+		}
+		select {
+		case <-freed:
+			busy--
+		case now := <-tick.C:
+			p.events.tick(now, busy)
+		case <-draining:
+			draining = nil
+			p.events.send(monitor.Draining{Running: busy})
+		case <-time.After(wait):
+		}
+	}
+}
+
+// over decides, when nothing is in flight here, whether this process is done.
+func (p *pool) over(ctx context.Context, draining bool) (end, error, bool) {
+	if err := ctx.Err(); err != nil {
+		return 0, drover.Errorf(drover.Interrupted, "stopped; run %s can be resumed", p.run.ID).WithHint("the same command goes on where this one stopped"), true
+	}
+	if err := p.stopped(); err != nil {
+		return 0, err, true
+	}
+	t, err := p.o.Ledger.Totals(ctx, p.run.UID)
+	if err != nil {
+		return 0, fmt.Errorf("read the run's totals from the ledger: %w", err), true
+	}
+	open := t.Chunks[ledger.Pending] + t.Chunks[ledger.Running]
+	maxErrors := p.o.Job.Limits.MaxErrors
+	switch {
+	case open == 0 && t.Chunks[ledger.ChunkError] == 0:
+		return complete, nil, true
+	case open == 0:
+		return failed, nil, true
+	case draining:
+		return drained, nil, true
+	case maxErrors > 0 && t.Chunks[ledger.ChunkError] >= int64(maxErrors):
+		return failed, nil, true
+	case p.left == 0:
+		return partial, nil, true
+	case len(p.want.Only) > 0:
+		left, err := p.onlyLeft(ctx)
+		return partial, err, err != nil || !left
+	}
+	return 0, nil, false
+}
+
+func (p *pool) claim(ctx context.Context) (ledger.Task, error) {
+	if n := p.o.Job.Limits.MaxErrors; n > 0 && p.finalErrors() >= n {
+		return ledger.Task{}, nil
+	}
+	want := p.want
+	if p.left > 0 {
+		want.MaxChunks = min(want.MaxChunks, p.left)
+	}
+	fault.Point(ctx)
+	task, err := p.o.Ledger.Claim(ctx, p.run.UID, want)
+	fault.Point(ctx)
+	if err != nil {
+		return ledger.Task{}, fmt.Errorf("claim chunks in the ledger: %w", err)
+	}
+	if p.left > 0 {
+		p.left -= len(task.Chunks)
+	}
+	return task, nil
+}
+
+// heartbeat keeps the leases of attempts in flight and cancels those that were lost.
+func (p *pool) heartbeat(ctx context.Context) {
+	for sleep(ctx, p.o.Lease/3) == nil {
+		p.mu.Lock()
+		tokens := make([]int64, 0, len(p.inFlight))
+		for t := range p.inFlight {
+			tokens = append(tokens, t)
+		}
+		p.mu.Unlock()
+		if len(tokens) == 0 {
+			continue
+		}
+		lost, err := p.o.Ledger.Extend(ctx, p.run.UID, tokens, p.o.Lease)
+		if err != nil {
+			continue // the lease outlasts two more tries; after that the ledger fences us
+		}
+		p.mu.Lock()
+		for _, t := range lost {
+			if cancel, ok := p.inFlight[t]; ok {
+				cancel(ledger.ErrFenced)
+			}
+		}
+		p.mu.Unlock()
+	}
+}
+
+// attempt executes one claim and records how it ended.
+func (p *pool) attempt(ctx context.Context, task ledger.Task) {
+	actx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	p.mu.Lock()
+	p.inFlight[task.Token] = cancel
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		delete(p.inFlight, task.Token)
+		p.mu.Unlock()
+	}()
+	result, err := p.o.Engine.Execute(actx, protocol.Task{
+		Run: p.sinkRun(p.doc.SinkState), Token: task.Token, Stage: p.stage, Chunks: task.Chunks,
+		Timezone: p.o.Job.Timezone, Now: p.run.StartedAt, DryRun: p.o.DryRun, Connections: p.connections(),
+	}, func(pr protocol.Progress) { p.events.progress(task.Token, pr) })
+	if err == nil && result.Error != nil {
+		err = result.Error
+	}
+	// How an attempt ended is recorded even when the run is being stopped.
+	rctx := context.WithoutCancel(ctx)
+	if err == nil {
+		p.finish(rctx, task, result)
+		return
+	}
+	p.events.ended(task.Token, protocol.Progress{}, 0)
+	if errors.Is(context.Cause(actx), ledger.ErrFenced) {
+		return
+	}
+	p.fail(rctx, task, err, ctx.Err() != nil)
+}
+
+func (p *pool) finish(ctx context.Context, task ledger.Task, result protocol.Result) {
+	fault.Point(ctx)
+	err := p.o.Ledger.Finish(ctx, p.run.UID, task.Token, result.Receipts)
+	fault.Point(ctx)
+	if err != nil {
+		p.events.ended(task.Token, protocol.Progress{}, 0)
+		if !errors.Is(err, ledger.ErrFenced) {
+			p.halt(fmt.Errorf("record finished chunks in the ledger: %w", err))
+		}
+		return
+	}
+	p.mu.Lock()
+	p.inVain = 0
+	p.mu.Unlock()
+	p.events.ended(task.Token, sum(result.Receipts), len(task.Chunks))
+}
+
+func sum(receipts []connector.Receipt) protocol.Progress {
+	var s protocol.Progress
+	for _, r := range receipts {
+		s.RowsIn += r.RowsIn
+		s.RowsOut += r.RowsOut
+		s.BytesIn += r.BytesIn
+		s.BytesOut += r.BytesOut
+	}
+	return s
+}
+
+// connections is one worker's share of limits.source_connections.
+func (p *pool) connections() int {
+	n := p.o.Job.Limits.SourceConnections
+	if n == 0 {
+		return 0
+	}
+	return max(1, n/p.slots)
+}
+
+// halt ends the run: err is what the user will be told.
+func (p *pool) halt(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stop == nil {
+		p.stop = err
+	}
+}
+
+func (p *pool) stopped() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stop
+}
+
+func (p *pool) finalErrors() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.finals
+}
+
+// onlyKeys are --only's keys without the column that may stand before them ("zip_code=10016").
+func (r *runner) onlyKeys() []string {
+	keys := make([]string, len(r.o.Only))
+	for i, k := range r.o.Only {
+		keys[i] = strings.TrimPrefix(k, r.o.Job.Frame.Chunk.By+"=")
+	}
+	return keys
+}
+
+// checkOnly refuses keys that no chunk has.
+func (r *runner) checkOnly(ctx context.Context) error {
+	missing := map[string]bool{}
+	for _, k := range r.onlyKeys() {
+		missing[k] = true
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	for c, err := range r.o.Ledger.Chunks(ctx, r.run.UID) {
+		if err != nil {
+			return fmt.Errorf("read the run's chunks: %w", err)
+		}
+		delete(missing, c.Key)
+	}
+	for k := range missing {
+		return drover.Errorf(drover.Invalid, "--only %s: no chunk of run %s has this key", k, r.run.ID).
+			WithHint("drover status %s shows the keys of the run's chunks", r.run.ID)
+	}
+	return nil
+}
+
+// onlyLeft reports whether chunks of --only's keys are still to be done.
+func (p *pool) onlyLeft(ctx context.Context) (bool, error) {
+	wanted := map[string]bool{}
+	for _, k := range p.want.Only {
+		wanted[k] = true
+	}
+	for c, err := range p.o.Ledger.Chunks(ctx, p.run.UID, ledger.Pending, ledger.Running) {
+		if err != nil {
+			return false, fmt.Errorf("read the run's chunks: %w", err)
+		}
+		if wanted[c.Key] {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,102 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/fault"
+	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/monitor"
+)
+
+// publish checks the target against the ledger and makes the result visible. again says that chunks were gone from the target
+// and returned to pending, so there is work to do first.
+func (r *runner) publish(ctx context.Context) (again bool, err error) {
+	if r.o.DryRun {
+		return false, r.close(ctx, "dry run: nothing was written")
+	}
+	for {
+		err := r.o.Ledger.AcquirePublish(ctx, r.run.UID, r.driver, r.o.Lease)
+		if err == nil {
+			break
+		}
+		if errors.Is(err, ledger.ErrFenced) {
+			return r.othersDid(ctx)
+		}
+		if !errors.Is(err, ledger.ErrBusy) {
+			return false, fmt.Errorf("take the publish lease: %w", err)
+		}
+		if err := r.evictDead(ctx); err != nil {
+			return false, err
+		}
+		if err := sleep(ctx, busyPoll); err != nil {
+			return false, drover.Errorf(drover.Interrupted, "stopped while another process publishes run %s", r.run.ID)
+		}
+	}
+	// A lost lease must stop the publishing: another driver does it then.
+	ctx, stop := context.WithCancelCause(ctx)
+	var beat sync.WaitGroup
+	beat.Go(func() { r.keepPublishing(ctx, stop) })
+	defer func() {
+		stop(nil)
+		beat.Wait()
+	}()
+	fault.Point(ctx)
+	run := r.sinkRun(r.doc.SinkState)
+	gone, err := r.bound.Sink.Verify(ctx, run, r.o.Ledger.Receipts(ctx, r.run.UID, 0))
+	if err != nil {
+		return false, fmt.Errorf("compare the target with the ledger: %w", err)
+	}
+	if len(gone) > 0 {
+		r.events.send(monitor.Warning{Text: fmt.Sprintf("%d finished chunks are gone from %s and are done again", len(gone), r.o.Job.Sink)})
+		if err := r.o.Ledger.Reopen(ctx, r.run.UID, 0, gone, "gone from the target"); err != nil {
+			return false, fmt.Errorf("return lost chunks to pending: %w", err)
+		}
+		return true, nil
+	}
+	r.events.send(monitor.Publishing{Sink: r.o.Job.Sink.String()})
+	fault.Point(ctx)
+	published, err := r.bound.Sink.Publish(ctx, run, r.plan.Stages[0].Output, r.o.Ledger.Receipts(ctx, r.run.UID, 0))
+	if err != nil {
+		return false, fmt.Errorf("publish: %w", err)
+	}
+	fault.Point(ctx)
+	r.files = published.Files
+	return false, r.close(ctx, "")
+}
+
+func (r *runner) close(ctx context.Context, message string) error {
+	if err := r.o.Ledger.Close(ctx, r.run.UID, ledger.Finished, message); err != nil {
+		return fmt.Errorf("record that the run is finished: %w", err)
+	}
+	fault.Point(ctx)
+	return nil
+}
+
+// othersDid looks what became of a run that cannot be published any more.
+func (r *runner) othersDid(ctx context.Context) (again bool, err error) {
+	run, err := r.o.Ledger.Run(ctx, "", r.run.UID)
+	if err != nil {
+		return false, fmt.Errorf("read the run from the ledger: %w", err)
+	}
+	switch run.State {
+	case ledger.Finished, ledger.Failed:
+		return false, nil
+	case ledger.Abandoned:
+		return false, drover.Errorf(drover.Refused, "run %s was abandoned by another process", r.run.ID)
+	}
+	return true, nil
+}
+
+// keepPublishing renews the publish lease until ctx ends.
+func (r *runner) keepPublishing(ctx context.Context, stop context.CancelCauseFunc) {
+	for sleep(ctx, r.o.Lease/3) == nil {
+		if err := r.o.Ledger.Renew(ctx, r.run.UID, r.driver, r.o.Lease); errors.Is(err, ledger.ErrFenced) {
+			stop(drover.Errorf(drover.Fenced, "another driver took over publishing run %s", r.run.ID))
+			return
+		}
+	}
+}

@@ -1,0 +1,231 @@
+// Package run is the loop that holds drover together: a job is bound and planned, its chunks go into the ledger, tasks are claimed, executed and
+// recorded until none is left, and the result is published.
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/bind"
+	"github.com/droverdata/drover/internal/engine"
+	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/monitor"
+	"github.com/droverdata/drover/internal/plan"
+)
+
+// Options say what to run, and with what.
+type Options struct {
+	Registry connector.Registry
+	Ledger   ledger.Ledger
+	// LedgerName is how the ledger is called towards the user. Shared says that other machines may use it.
+	LedgerName string
+	Shared     bool
+	Engine     engine.Engine
+	EngineName string
+
+	Job drover.Job
+	// Name is --run: an idempotency key.
+	Name string
+	// New abandons an unfinished run; KeepCommitted lets it do so although rows of that run stay in the target.
+	New, KeepCommitted bool
+	// RetryErrors opens the job's failed run again.
+	RetryErrors bool
+	// DryRun reads and transforms and writes nothing. Ledger must be one that is thrown away.
+	DryRun bool
+	// Only limits the run to chunks with these keys, LimitChunks to so many chunks. Both leave it open.
+	Only        []string
+	LimitChunks int
+
+	Lease   time.Duration
+	Memory  int64
+	TempDir string
+	// Drain is closed when the user asks to stop: attempts in flight are finished, and no new ones begin.
+	Drain <-chan struct{}
+	// Events receives what happens. Never nil; Run calls it from one goroutine at a time.
+	Events func(monitor.Event)
+}
+
+// Counts are a run's chunks by what became of them.
+type Counts struct {
+	Total    int64 `json:"total"`
+	Finished int64 `json:"finished"`
+	Error    int64 `json:"error"`
+	Pending  int64 `json:"pending"`
+}
+
+// Summary is what a run came to, as run --json prints it.
+type Summary struct {
+	Run             string  `json:"run"`
+	Job             string  `json:"job"`
+	State           string  `json:"state"`
+	Engine          string  `json:"engine"`
+	Resumed         bool    `json:"resumed"`
+	DryRun          bool    `json:"dry_run,omitempty"`
+	Chunks          Counts  `json:"chunks"`
+	RowsIn          int64   `json:"rows_in"`
+	RowsOut         int64   `json:"rows_out"`
+	BytesIn         int64   `json:"bytes_in"`
+	BytesOut        int64   `json:"bytes_out"`
+	Files           int64   `json:"files"`
+	Seconds         float64 `json:"seconds"`
+	Workers         int     `json:"workers"`
+	PeakMemoryBytes int64   `json:"peak_memory_bytes"`
+}
+
+// runner is one driver's work on one run.
+type runner struct {
+	o      Options
+	driver string // names this process in the ledger
+	bound  *bind.Bound
+	plan   plan.Plan
+	run    ledger.Run
+	doc    doc
+	begun  time.Time
+	events *events
+	files  int64
+	peak   int64
+	// resumed and joined say how this process came to the run.
+	resumed bool
+}
+
+// Run starts, joins or resumes the job's run and works on it until nothing is left to do. The Summary is valid also with an error of
+// kind Interrupted, and when chunks failed (State "failed", no error).
+func Run(ctx context.Context, o Options) (Summary, error) {
+	events := newEvents(o.Events)
+	o.Events = events.send
+	found, err := o.find(ctx)
+	if err != nil {
+		return Summary{}, err
+	}
+	if o.Name != "" && found.State == ledger.Finished {
+		r := &runner{o: o, run: found.Run, begun: time.Now(), events: events, resumed: true}
+		return r.summary(ctx)
+	}
+	bound, err := bind.Bind(ctx, o.Registry, o.Job, o.env(found.unfinished()))
+	if err != nil {
+		return Summary{}, err
+	}
+	p, err := plan.Make(bound.Bound)
+	if err != nil {
+		return Summary{}, errors.Join(err, bound.Close())
+	}
+	r := &runner{o: o, driver: driverName(), bound: bound, plan: p, begun: time.Now(), events: events}
+	summary, err := r.all(ctx)
+	return summary, errors.Join(err, bound.Close())
+}
+
+// found is the run that the ledger knows before the job is bound; zero if there is none.
+type found struct{ ledger.Run }
+
+func (f found) unfinished() bool {
+	return f.UID != "" && f.State != ledger.Finished && f.State != ledger.Abandoned
+}
+
+// find looks for the run that this process will join or resume. What it finds may change until Begin; it only decides whether rows in the target
+// may be the run's own, and whether a named run is over already.
+func (o Options) find(ctx context.Context) (found, error) {
+	run, err := o.Ledger.Run(ctx, o.Job.Name, o.Name)
+	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+		return found{}, fmt.Errorf("look for the run in the ledger: %w", err)
+	}
+	return found{run}, nil
+}
+
+func (r *runner) all(ctx context.Context) (Summary, error) {
+	role, err := r.begin(ctx)
+	if err != nil {
+		return Summary{}, err
+	}
+	if role == ledger.Done {
+		return r.summary(ctx)
+	}
+	err = r.work(ctx)
+	// The summary is owed to the user also after an interruption.
+	summary, sumErr := r.summary(context.WithoutCancel(ctx))
+	return summary, errors.Join(err, sumErr)
+}
+
+// work processes chunks and publishes, as often as publishing finds that something is gone.
+func (r *runner) work(ctx context.Context) error {
+	for {
+		end, err := r.process(ctx)
+		if err != nil {
+			return err
+		}
+		if end != complete {
+			return r.stopShort(ctx, end)
+		}
+		again, err := r.publish(ctx)
+		if err != nil || !again {
+			return err
+		}
+	}
+}
+
+// stopShort ends a run that cannot be published now.
+func (r *runner) stopShort(ctx context.Context, end end) error {
+	switch end {
+	case failed:
+		if err := r.o.Ledger.Close(ctx, r.run.UID, ledger.Failed, "chunks failed"); err != nil {
+			return fmt.Errorf("record that the run failed: %w", err)
+		}
+	case drained:
+		return drover.Errorf(drover.Interrupted, "interrupted; run %s can be resumed", r.run.ID).
+			WithHint("the same command goes on where this one stopped")
+	}
+	return nil
+}
+
+func (r *runner) summary(ctx context.Context) (Summary, error) {
+	run, err := r.o.Ledger.Run(ctx, "", r.run.UID)
+	if err != nil {
+		return Summary{}, fmt.Errorf("read the run from the ledger: %w", err)
+	}
+	t, err := r.o.Ledger.Totals(ctx, r.run.UID)
+	if err != nil {
+		return Summary{}, fmt.Errorf("read the run's totals from the ledger: %w", err)
+	}
+	slots, err := r.o.Engine.Slots(ctx)
+	if err != nil {
+		return Summary{}, err
+	}
+	s := Summary{
+		Run: run.ID, Job: run.Job, State: string(run.State), Engine: r.o.EngineName, Resumed: r.resumed, DryRun: r.o.DryRun,
+		Chunks: Counts{
+			Total: t.Total(), Finished: t.Chunks[ledger.ChunkFinished], Error: t.Chunks[ledger.ChunkError],
+			Pending: t.Chunks[ledger.Pending] + t.Chunks[ledger.Running],
+		},
+		RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut, Files: r.files,
+		Seconds: time.Since(r.begun).Seconds(), Workers: slots, PeakMemoryBytes: max(t.PeakMemory, r.peak),
+	}
+	r.events.send(monitor.Ended{
+		Run: s.Run, State: s.State, Sink: r.o.Job.Sink.String(), Total: s.Chunks.Total, Finished: s.Chunks.Finished, Failed: s.Chunks.Error,
+		Pending: s.Chunks.Pending, RowsIn: s.RowsIn, RowsOut: s.RowsOut, Files: s.Files, Seconds: s.Seconds,
+		RowsHere: r.events.rowsHere(), PeakMemory: s.PeakMemoryBytes, Published: run.State == ledger.Finished && !r.o.DryRun,
+		Interrupted: run.State == ledger.Open && s.Chunks.Pending > 0, DryRun: r.o.DryRun,
+	})
+	return s, nil
+}
+
+// env is what the driver's connectors may use. resume says that an unfinished run of the job exists.
+func (o Options) env(resume bool) connector.Env {
+	return connector.Env{
+		Timezone: o.Job.Timezone, TempDir: o.TempDir, Application: "drover/driver",
+		Warn:        func(format string, args ...any) { o.Events(monitor.Warning{Text: fmt.Sprintf(format, args...)}) },
+		Connections: o.Job.Limits.SourceConnections, Resume: resume,
+	}
+}
+
+// doc is what the ledger keeps of a run so that others can join and resume it. It holds no secrets.
+type doc struct {
+	Plan           plan.Plan       `json:"plan"`
+	SourceIdentity string          `json:"source_identity"`
+	SinkIdentity   string          `json:"sink_identity"`
+	SourceState    json.RawMessage `json:"source_state,omitempty"`
+	SinkState      json.RawMessage `json:"sink_state,omitempty"`
+}
