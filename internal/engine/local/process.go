@@ -29,7 +29,6 @@ type process struct {
 	out    *json.Decoder
 	stderr *tail
 	waited sync.Once
-	state  error
 }
 
 func startProcess(s *spawner, command []string, dir string) (*process, error) {
@@ -82,12 +81,14 @@ func (p *process) execute(ctx context.Context, task protocol.Task, progress func
 
 // lost describes the death of the process.
 func (p *process) lost(cause error) error {
-	p.signal(syscall.SIGKILL)
-	p.wait()
-	e := drover.Errorf(drover.Lost, "the worker died: %v", cause)
-	var exit *exec.ExitError
-	if errors.As(p.state, &exit) {
-		e.Message = fmt.Sprintf("the worker died (%s)", exit.ProcessState)
+	e := drover.Errorf(drover.Lost, "the worker's answer cannot be read: %w", cause)
+	var syntax *json.SyntaxError
+	if !errors.As(cause, &syntax) {
+		// It is gone, or about to go: its own exit status says more than our kill.
+		timer := time.AfterFunc(time.Second, func() { p.signal(syscall.SIGKILL) })
+		p.wait()
+		timer.Stop()
+		e.Message = fmt.Sprintf("the worker died (%s)", p.cmd.ProcessState)
 	}
 	if why := p.stderr.firstLine(); why != "" {
 		e.Message += ": " + why
@@ -117,7 +118,7 @@ func (p *process) kill() {
 func (p *process) wait() {
 	p.waited.Do(func() {
 		_ = p.in.Close()
-		p.state = p.cmd.Wait()
+		_ = p.cmd.Wait() // ProcessState says how it ended
 	})
 }
 

@@ -1,0 +1,193 @@
+package local
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/protocol"
+)
+
+// TestMain makes this binary a worker whose tasks say in their job's name what happens to it.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "scripted-worker" {
+		scriptedWorker()
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == "doomed-driver" {
+		doomedDriver()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func scriptedWorker() {
+	dec, enc := json.NewDecoder(bufio.NewReader(os.Stdin)), json.NewEncoder(os.Stdout)
+	for {
+		var task protocol.Task
+		if err := dec.Decode(&task); err != nil {
+			return
+		}
+		switch task.Run.Job {
+		case "crash":
+			_, _ = os.Stderr.WriteString("native code hit a wall\n")
+			_ = syscall.Kill(os.Getpid(), syscall.SIGSEGV)
+		case "leave":
+			os.Exit(3)
+		case "hang":
+			time.Sleep(time.Hour)
+		case "babble":
+			_, _ = os.Stdout.WriteString("this is not JSON\n")
+		}
+		_ = enc.Encode(protocol.Message{Warning: "a warning"})
+		_ = enc.Encode(protocol.Message{Progress: &protocol.Progress{RowsIn: 7}})
+		_ = enc.Encode(protocol.Message{Result: &protocol.Result{
+			Receipts: []connector.Receipt{{ChunkID: int64(os.Getpid()), RowsIn: task.Memory}},
+		}})
+	}
+}
+
+// doomedDriver starts a worker that hangs, prints its PID and is killed by the test.
+func doomedDriver() {
+	e, err := New(Options{Command: []string{os.Args[0], "scripted-worker"}, Workers: 1, TempDir: os.Args[2], Warn: func(string) {}})
+	if err != nil {
+		panic(err)
+	}
+	p, err := e.take()
+	if err != nil {
+		panic(err)
+	}
+	_, _ = os.Stdout.WriteString(strconv.Itoa(p.cmd.Process.Pid) + "\n")
+	_, _ = p.execute(context.Background(), protocol.Task{Run: connector.Run{Job: "hang"}}, func(protocol.Progress) {}, func(string) {})
+}
+
+func newEngine(t *testing.T, workers int) (*Engine, *[]string) {
+	t.Helper()
+	var mu sync.Mutex
+	warnings := &[]string{}
+	e, err := New(Options{
+		Command: []string{os.Args[0], "scripted-worker"}, Workers: workers, Memory: 100, TempDir: filepath.Join(t.TempDir(), "tmp"),
+		Warn: func(s string) { mu.Lock(); defer mu.Unlock(); *warnings = append(*warnings, s) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+		if left, err := os.ReadDir(e.opt.TempDir); err != nil || len(left) > 0 {
+			t.Errorf("scratch directories left behind: %v, %v", left, err)
+		}
+	})
+	return e, warnings
+}
+
+func execute(ctx context.Context, e *Engine, job string) (protocol.Result, error) {
+	return e.Execute(ctx, protocol.Task{Run: connector.Run{Job: job}}, func(protocol.Progress) {})
+}
+
+func TestAWorkerServesManyTasks(t *testing.T) {
+	e, warnings := newEngine(t, 2)
+	pids := map[int64]bool{}
+	for range 5 {
+		var progress int64
+		r, err := e.Execute(t.Context(), protocol.Task{}, func(p protocol.Progress) { progress = p.RowsIn })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if progress != 7 || r.Receipts[0].RowsIn != 50 {
+			t.Fatalf("progress %d, share of memory %d", progress, r.Receipts[0].RowsIn)
+		}
+		pids[r.Receipts[0].ChunkID] = true
+	}
+	if len(pids) != 1 || len(*warnings) != 5 {
+		t.Fatalf("%d workers for five tasks in a row, %d warnings", len(pids), len(*warnings))
+	}
+}
+
+func TestADeadWorkerCostsOneAttempt(t *testing.T) {
+	for job, want := range map[string]string{"crash": "native code hit a wall", "leave": "exit status 3", "babble": "invalid character"} {
+		t.Run(job, func(t *testing.T) {
+			e, _ := newEngine(t, 1)
+			_, err := execute(t.Context(), e, job)
+			if drover.KindOf(err) != drover.Lost || !strings.Contains(err.Error(), want) {
+				t.Fatalf("got %v", err)
+			}
+			if _, err := execute(t.Context(), e, "next"); err != nil {
+				t.Fatalf("the next task: %v", err)
+			}
+		})
+	}
+}
+
+func TestCancelKillsTheAttempt(t *testing.T) {
+	e, _ := newEngine(t, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := execute(ctx, e, "hang"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := execute(t.Context(), e, "next"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWorkersDieWithTheirDriver(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0], "doomed-driver", dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	for range 100 {
+		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || zombie(pid) {
+			if _, err := New(Options{TempDir: dir, Command: []string{"x"}, Workers: 1}); err != nil {
+				t.Fatal(err)
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Fatalf("the next engine did not sweep %v, %v", left, err)
+			}
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal("the worker outlived its driver")
+}
+
+// zombie reports whether the process is dead and only not waited for: nobody may reap in a container without an init.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return true
+	}
+	_, after, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(after, "Z")
+}
