@@ -1,0 +1,100 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/droverdata/drover"
+	"github.com/jackc/pgx/v5"
+)
+
+// longestName is how many bytes of an identifier Postgres keeps.
+const longestName = 63
+
+// newColumns returns the columns of a table that will be created for output.
+func newColumns(ctx context.Context, conn *pgx.Conn, output drover.Schema) ([]sinkColumn, error) {
+	columns := make([]sinkColumn, 0, len(output))
+	for _, out := range output {
+		if err := creatable(out.Name); err != nil {
+			return nil, err
+		}
+		typ, collation, err := wireType(out)
+		if err != nil {
+			return nil, err
+		}
+		if untouched(out) {
+			if err := typeExists(ctx, conn, out.Name, typ, collation); err != nil {
+				return nil, err
+			}
+		}
+		columns = append(columns, sinkColumn{Name: out.Name, Type: typ, Collation: collation, NotNull: out.NotNull, Wire: typ})
+	}
+	return columns, nil
+}
+
+func creatable(name string) error {
+	switch {
+	case name == "":
+		return columnError(name, "a column has no name").WithHint("rename it")
+	case len(name) > longestName:
+		return columnError(name, "column %s has %d bytes in its name; Postgres keeps %d", name, len(name), longestName).WithHint("rename: {%s: ...}", name)
+	case slices.Contains([]string{"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}, name):
+		return columnError(name, "column %s has the name of a Postgres system column", name).WithHint("rename: {%s: ...}", name)
+	}
+	return nil
+}
+
+// typeExists refuses a source type that the target database does not have.
+func typeExists(ctx context.Context, conn *pgx.Conn, column, typ, collation string) error {
+	var there, collates bool
+	err := conn.QueryRow(ctx, `SELECT to_regtype($1) IS NOT NULL, $2 = '' OR EXISTS (SELECT FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
+		WHERE $2 IN (quote_ident(c.collname), quote_ident(n.nspname) || '.' || quote_ident(c.collname)))`, typ, collation).Scan(&there, &collates)
+	if err != nil && !hasState(err, "42601") {
+		return wrap(err, "look up type "+typ)
+	}
+	if err != nil || !there {
+		return columnError(column, "column %s is of type %s, which the target database does not have", column, typ).
+			WithHint("create the type or its extension there, or cast: {%s: VARCHAR}", column)
+	}
+	if !collates {
+		return columnError(column, "column %s has the collation %s, which the target database does not have", column, collation).
+			WithHint("create the collation there, or cast: {%s: VARCHAR}", column)
+	}
+	return nil
+}
+
+// createTable returns the statement that creates a table of columns.
+func createTable(name string, columns []sinkColumn, key []string) string {
+	defs := make([]string, 0, len(columns)+1)
+	for _, c := range columns {
+		d := quote(c.Name) + " " + c.Type
+		if c.Collation != "" {
+			d += " COLLATE " + c.Collation
+		}
+		if c.NotNull {
+			d += " NOT NULL"
+		}
+		defs = append(defs, d)
+	}
+	if len(key) > 0 {
+		defs = append(defs, "PRIMARY KEY ("+quoteAll(key)+")")
+	}
+	return fmt.Sprintf("CREATE TABLE %s (%s)", name, strings.Join(defs, ", "))
+}
+
+// tempTable returns the statement that creates a transaction's own table of columns, in the types they arrive in or in the target's.
+func tempTable(name string, columns []sinkColumn, wire bool) string {
+	defs := make([]string, len(columns))
+	for i, c := range columns {
+		defs[i] = quote(c.Name) + " " + c.Type
+		switch {
+		case wire && c.Cast:
+			defs[i] = quote(c.Name) + " " + c.Wire
+		case c.Collation != "":
+			defs[i] += " COLLATE " + c.Collation
+		}
+	}
+	return fmt.Sprintf("CREATE TEMP TABLE %s (%s) ON COMMIT DROP", quote(name), strings.Join(defs, ", "))
+}
