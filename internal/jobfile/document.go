@@ -1,0 +1,88 @@
+package jobfile
+
+import (
+	"github.com/droverdata/drover"
+)
+
+// document is a job file's top level. Its tags, and those of the types that it refers to, are the only list of keys that there is.
+type document struct {
+	// Name names the job: letters, digits, '-', '_' and '.'.
+	Name string `json:"name" jsonschema:"required"`
+	// Vars gives values to ${NAME}. --set NAME=VALUE overrides one; the environment gives the others.
+	Vars variables `json:"vars,omitempty"`
+	// Source says what to read: one connector with its keys.
+	Source sourcePart `json:"source" jsonschema:"required"`
+	// Chunk says how the source is cut. Without it the source chooses by size.
+	Chunk drover.Chunking `json:"chunk,omitempty"`
+	// Steps are applied to each row in this order.
+	Steps []drover.Step `json:"steps,omitempty"`
+	// Sink says where the rows go: one connector with its keys.
+	Sink sinkPart `json:"sink" jsonschema:"required"`
+	// Limits bound what a run may use.
+	Limits drover.Limits `json:"limits,omitempty"`
+	// Ledger is where runs are recorded: a path (SQLite), or a postgres:// URL to share runs between machines. By
+	// default .drover/ledger.db.
+	Ledger string `json:"ledger,omitempty"`
+	// Timezone is the zone of every session that computes on timestamps, such as Europe/Paris. By default UTC.
+	Timezone string `json:"timezone,omitempty"`
+}
+
+type (
+	variables  map[string]string
+	sourcePart struct{ drover.Source }
+	sinkPart   struct{ drover.Sink }
+)
+
+func (d *document) job() drover.Job {
+	return drover.Job{
+		Name:     d.Name,
+		Frame:    drover.Frame{Source: d.Source.Source, Chunk: d.Chunk, Steps: d.Steps},
+		Sink:     d.Sink.Sink,
+		Timezone: d.Timezone,
+		Limits:   d.Limits,
+		Ledger:   d.Ledger,
+	}
+}
+
+// later lists the keys that drover's job files are to have and this version does not know, by the part of the job they belong in. The nearest key that
+// it does know would be the wrong advice for them.
+var later = map[string][]string{
+	"":             {"catalog", "test", "rejects", "expect", "python_env"},
+	"source":       {"redshift", "timestream"},
+	"source.files": {"anonymous"},
+	"chunk":        {"new_keys"},
+	"steps":        {"python", "go", "downcast", "group", "join", "sort", "distinct", "limit"},
+	"sink":         {"table", "redshift", "timestream"},
+	"sink.files":   {"schema_evolution", "bucket_by", "anonymous", "atomic"},
+}
+
+// examples show what is expected where a value has the wrong form.
+var examples = map[string]string{
+	"name":         "name: taxi-2017",
+	"vars":         "vars: {state: NY}",
+	"source":       "source: {files: {path: data/}}",
+	"sink":         "sink: {files: {path: out/}}",
+	"chunk":        "chunk: {by: zip_code}",
+	"by":           "by: zip_code",
+	"steps":        "steps: [{drop: [fax]}, {filter: fare > 0}]",
+	"select":       "select: [id, name]",
+	"drop":         "drop: [fax, notes]",
+	"rename":       "rename: {old_name: new_name}",
+	"filter":       "filter: fare > 0",
+	"set":          "set: {state: upper(state)}",
+	"cast":         "cast: {fare: 'DECIMAL(12,2)'}",
+	"sql":          "sql: SELECT * FROM chunk",
+	"limits":       "limits: {workers: 8, memory: 8GiB}",
+	"path":         "path: data/",
+	"partition_by": "partition_by: [country, year]",
+	"key":          "key: [id]",
+	"spool":        "spool: true",
+	"workers":      "workers: 8",
+	"rows":         "rows: 100000",
+	"files":        "files: 1",
+	"memory":       "memory: 8GiB",
+	"table":        "table: companies",
+	"url":          "url: ${DATABASE_URL}",
+	"ledger":       "ledger: .drover/ledger.db",
+	"timezone":     "timezone: UTC",
+}

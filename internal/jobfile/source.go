@@ -1,0 +1,125 @@
+package jobfile
+
+import (
+	"bytes"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/droverdata/drover"
+)
+
+// maxFile is the largest job file. It bounds what parsing costs.
+const maxFile = 1 << 20
+
+// longLine is how many characters of a line a snippet shows.
+const longLine = 160
+
+// source is a job file's text with LF line ends and no byte order mark.
+type source struct {
+	name  string
+	text  string
+	lines [][]rune
+}
+
+// place is a stretch of one line. Line and column count from 1.
+type place struct{ line, column, width int }
+
+func newSource(name string, data []byte) (*source, error) {
+	s := &source{name: name}
+	if len(data) > maxFile {
+		return nil, s.fail(place{}, drover.Errorf(drover.Invalid, "the job file has %d bytes, more than the %d that drover reads", len(data), maxFile).
+			WithHint("Is this the right file?"))
+	}
+	if bytes.HasPrefix(data, []byte{0xFF, 0xFE}) || bytes.HasPrefix(data, []byte{0xFE, 0xFF}) {
+		return nil, s.fail(place{}, drover.Errorf(drover.Invalid, "the job file is UTF-16").WithHint("Save it as UTF-8."))
+	}
+	data = bytes.TrimPrefix(data, []byte{0xEF, 0xBB, 0xBF})
+	// YAML knows three line ends that mean the same. With one of them everything after this counts lines alike.
+	data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
+	data = bytes.ReplaceAll(data, []byte("\r"), []byte("\n"))
+	s.text = string(data)
+	for line := range strings.SplitSeq(s.text, "\n") {
+		s.lines = append(s.lines, []rune(line))
+	}
+	return s, s.checkCharacters()
+}
+
+func (s *source) checkCharacters() error {
+	line, column := 1, 1
+	for i, r := range s.text {
+		if r == utf8.RuneError {
+			if _, size := utf8.DecodeRuneInString(s.text[i:]); size == 1 {
+				return s.fail(place{line, column, 1}, drover.Errorf(drover.Invalid, "byte 0x%02X is not UTF-8", s.text[i]).WithHint("Save the file as UTF-8."))
+			}
+		}
+		if r < ' ' && r != '\n' && r != '\t' || r == 0x7F || r == 0xFEFF || r == 0x2028 || r == 0x2029 || r == 0x85 {
+			return s.fail(place{line, column, 1}, drover.Errorf(drover.Invalid, "control character U+%04X in the job file", r).
+				WithHint(`Remove it, or write it as an escape such as "\u%04X" in double quotes.`, r))
+		}
+		if column++; r == '\n' {
+			line, column = line+1, 1
+		}
+	}
+	return nil
+}
+
+// fail places err in the file.
+func (s *source) fail(at place, err *drover.Error) error {
+	clean := *err
+	clean.Message, clean.Hint = mask(err.Message), mask(err.Hint)
+	e := &Error{File: s.name, Line: at.line, Column: at.column, Width: max(1, at.width), Err: &clean}
+	if at.line < 1 || at.line > len(s.lines) {
+		e.Line, e.Column = 0, 0
+		return e
+	}
+	if at.line > 1 {
+		if before := s.snippet(at.line-1, 1); strings.TrimSpace(before.text) != "" {
+			e.Snippet = append(e.Snippet, before.text)
+		}
+	}
+	line := s.snippet(at.line, at.column)
+	e.Snippet = append(e.Snippet, line.text)
+	e.caret = line.caret
+	return e
+}
+
+type snippet struct {
+	text  string
+	caret int
+}
+
+// snippet returns a line as errors show it: without passwords, and cut around column where it is long.
+func (s *source) snippet(line, column int) snippet {
+	runes := s.lines[line-1]
+	column = min(max(column, 1), len(runes)+1)
+	shown := []rune(mask(strings.Map(printable, string(runes))))
+	// Masking keeps what precedes a password, so the place moves by as much as the text up to it does.
+	caret := column
+	if len(shown) != len(runes) {
+		caret = maskedColumn(string(runes), column)
+	}
+	runes = shown
+	if len(runes) > longLine {
+		start := max(0, min(caret-1-longLine/2, len(runes)-longLine))
+		end := min(len(runes), start+longLine)
+		text := string(runes[start:end])
+		if end < len(runes) {
+			text += "…"
+		}
+		if start > 0 {
+			text = "…" + text
+			caret++
+		}
+		return snippet{text, caret - start}
+	}
+	return snippet{string(runes), caret}
+}
+
+// printable replaces what could steer a terminal.
+func printable(r rune) rune {
+	if r != '\t' && (unicode.IsControl(r) || r == 0x2028 || r == 0x2029 || r == 0xFEFF) {
+		return utf8.RuneError
+	}
+	return r
+}
