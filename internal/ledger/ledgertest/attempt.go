@@ -1,0 +1,353 @@
+package ledgertest
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/ledger"
+)
+
+func testFail(t *testing.T, fixture Fixture) {
+	t.Run("halving narrows down to one chunk", func(t *testing.T) {
+		b := started(t, fixture, 8)
+		fail := ledger.Failure{Verdict: ledger.Halve, Error: bad("no")}
+		b.fail(b.claim(0, 0, 1, 2, 3, 4, 5, 6, 7), fail)
+		b.fail(b.claim(0, 0, 1, 2, 3), fail)
+		b.fail(b.claim(0, 0, 1), fail)
+		one := b.claim(0, 0)
+		if one.Attempts != 0 {
+			t.Errorf("failures in company counted %d attempts", one.Attempts)
+		}
+		b.claim(0, 1)
+		b.claim(0, 2, 3)
+		b.claim(0, 4, 5, 6, 7)
+	})
+	t.Run("an odd number is halved downwards", func(t *testing.T) {
+		b := started(t, fixture, 3)
+		b.fail(b.claim(0, 0, 1, 2), ledger.Failure{Verdict: ledger.Halve})
+		b.claim(0, 0)
+	})
+	t.Run("a task never exceeds the smallest limit of its chunks", func(t *testing.T) {
+		b := started(t, fixture, 6)
+		loose, tight := b.claim(2, 0, 1), b.claim(4, 2, 3, 4, 5)
+		b.fail(tight, ledger.Failure{Verdict: ledger.Halve}) // at most 2
+		b.fail(loose, ledger.Failure{Verdict: ledger.Release})
+		b.claim(0, 0, 1) // 2 would make it three
+		b.claim(0, 2, 3)
+	})
+	t.Run("the last attempt ends in error and its neighbours go on", func(t *testing.T) {
+		b := started(t, fixture, 2)
+		want := bad("out of range")
+		b.fail(b.claim(1, 0), ledger.Failure{Verdict: ledger.Retry, Counts: true, Error: want})
+		task := b.claim(0, 0) // it stays alone
+		if task.Attempts != 1 {
+			t.Errorf("%d attempts", task.Attempts)
+		}
+		b.fail(task, ledger.Failure{Verdict: ledger.Final, Counts: true, Error: want})
+		b.finish(b.claim(0, 1))
+		b.claim(0)
+		b.states("ef")
+		row := b.rows(ledger.ChunkError)[0]
+		if diff := cmp.Diff(want, row.Error); diff != "" {
+			t.Error(diff)
+		}
+		if row.Attempts != 2 || row.Worker != "worker" || row.StartedAt.IsZero() || row.FinishedAt.IsZero() {
+			t.Errorf("%+v", row)
+		}
+	})
+	t.Run("only a chunk alone can end in error", func(t *testing.T) {
+		b := started(t, fixture, 2)
+		task := b.claim(0, 0, 1)
+		if err := b.Fail(t.Context(), b.uid, task.Token, ledger.Failure{Verdict: ledger.Final}); err == nil {
+			t.Error("two chunks were given up")
+		}
+		b.states("rr")
+	})
+	t.Run("a retry waits for its delay", func(t *testing.T) {
+		b := started(t, fixture, 2)
+		b.fail(b.claim(0, 0, 1), ledger.Failure{Verdict: ledger.Retry, Delay: time.Minute})
+		b.claim(0)
+		b.Advance(time.Minute - time.Second)
+		b.claim(0)
+		b.Advance(2 * time.Second)
+		b.claim(0, 0, 1)
+	})
+	t.Run("a release counts nothing and waits for nothing", func(t *testing.T) {
+		b := started(t, fixture, 1)
+		b.fail(b.claim(0, 0), ledger.Failure{Verdict: ledger.Release, Counts: true, Lost: true, Delay: time.Hour})
+		if task := b.claim(0, 0); task.Attempts != 0 || task.Losses != 0 {
+			t.Errorf("%+v", task)
+		}
+	})
+	t.Run("losses count for themselves", func(t *testing.T) {
+		b := started(t, fixture, 1)
+		b.fail(b.claim(0, 0), ledger.Failure{Verdict: ledger.Retry, Lost: true, Error: bad("overrun")})
+		if task := b.claim(0, 0); task.Attempts != 0 || task.Losses != 1 {
+			t.Errorf("%+v", task)
+		}
+	})
+	t.Run("a split chunk is replaced by its parts", func(t *testing.T) {
+		b := started(t, fixture, 3)
+		parts := []connector.Chunk{
+			{Key: "k1 a", Bounds: json.RawMessage(`{"half":1}`), Rows: 3, Bytes: 4},
+			{Key: "k1 b", Bounds: json.RawMessage(`{"half":2}`), Rows: 5, Bytes: 6},
+		}
+		all := b.claim(0, 0, 1, 2)
+		if err := b.SplitChunk(t.Context(), b.uid, all.Token, parts); err == nil {
+			t.Error("a claim of three was split")
+		}
+		b.fail(all, ledger.Failure{Verdict: ledger.Release})
+		b.claim(1, 0)
+		b.must(b.SplitChunk(t.Context(), b.uid, b.claim(1, 1).Token, parts))
+		b.states("rsppp")
+		b.claim(0, 2)
+		task := b.claim(0, 3) // never with the other part, which would be the whole again
+		parts[0].ID = 3
+		if diff := cmp.Diff(parts[:1], task.Chunks); diff != "" {
+			t.Error(diff)
+		}
+		b.claim(0, 4)
+		totals, err := b.Totals(t.Context(), b.uid)
+		if err != nil || totals.Total() != 4 || totals.Chunks[ledger.Split] != 1 {
+			t.Errorf("%+v %v", totals, err)
+		}
+	})
+}
+
+func testFinish(t *testing.T, fixture Fixture) {
+	t.Run("all or none", func(t *testing.T) {
+		b := started(t, fixture, 3)
+		task := b.claim(0, 0, 1, 2)
+		for name, wrong := range map[string][]connector.Receipt{
+			"too few": receipts(task)[:2], "none": nil,
+			"twice":   {{ChunkID: 0}, {ChunkID: 0}, {ChunkID: 1}},
+			"another": {{ChunkID: 0}, {ChunkID: 1}, {ChunkID: 3}},
+		} {
+			if err := b.Finish(t.Context(), b.uid, task.Token, wrong); err == nil {
+				t.Error(name)
+			}
+			b.states("rrr")
+		}
+		b.finish(task)
+		b.states("fff")
+		b.finish(task) // the first answer may have been lost
+		b.want(b.Fail(t.Context(), b.uid, task.Token, ledger.Failure{Verdict: ledger.Retry}), ledger.ErrFenced)
+		b.states("fff")
+	})
+	t.Run("receipts come back as they were, in the order of chunks, with the token they carry", func(t *testing.T) {
+		b := started(t, fixture, 4)
+		late, early := b.claim(2, 0, 1), b.claim(2, 2, 3)
+		b.finish(early)
+		want := []connector.Receipt{
+			{ChunkID: 0, Token: late.Token - 1, RowsIn: 1 << 40, RowsOut: 2, RowsScanned: 3, BytesIn: 4, BytesOut: 5, PeakMemory: 6, Publish: json.RawMessage(`{"files":["a'b\"","ü"],"n":9007199254740993}`)},
+			{ChunkID: 1, Token: late.Token},
+		}
+		b.must(b.Finish(t.Context(), b.uid, late.Token, []connector.Receipt{want[1], want[0]}))
+		want = append(want, receipts(early)...)
+		var got []connector.Receipt
+		for r, err := range b.Receipts(t.Context(), b.uid, 0) {
+			b.must(err)
+			got = append(got, r)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		for range b.Receipts(t.Context(), b.uid, 0) {
+			break // a reader may stop early
+		}
+		totals, err := b.Totals(t.Context(), b.uid)
+		if err != nil || totals.RowsIn != 1<<40+10 || totals.RowsOut != 8 || totals.BytesIn != 104 || totals.BytesOut != 65 || totals.PeakMemory != 1003 {
+			t.Errorf("%+v %v", totals, err)
+		}
+	})
+	t.Run("reopened chunks run again", func(t *testing.T) {
+		b := started(t, fixture, 3)
+		b.finish(b.claim(0, 0, 1, 2))
+		b.must(b.AcquirePublish(t.Context(), b.uid, "driver", lease))
+		b.must(b.Reopen(t.Context(), b.uid, 0, []int64{0, 2}, "its receipt is gone from the target"))
+		b.states("pfp")
+		b.runState(ledger.Open)
+		row := b.rows()[0]
+		if row.Error == nil || row.Error.Message != "its receipt is gone from the target" || row.RowsOut != 0 {
+			t.Errorf("%+v", row)
+		}
+		b.want(b.AcquirePublish(t.Context(), b.uid, "driver", lease), ledger.ErrFenced)
+		b.finish(b.claim(0, 0))
+		b.finish(b.claim(0, 2))
+		b.must(b.AcquirePublish(t.Context(), b.uid, "driver", lease))
+		b.must(b.Close(t.Context(), b.uid, ledger.Finished, ""))
+		b.want(b.Reopen(t.Context(), b.uid, 0, []int64{0}, "late"), ledger.ErrFenced)
+		b.states("fff")
+	})
+}
+
+func testEnd(t *testing.T, fixture Fixture) {
+	t.Run("one driver publishes, once every chunk is finished", func(t *testing.T) {
+		b := started(t, fixture, 1)
+		b.want(b.AcquirePublish(t.Context(), b.uid, "a", lease), ledger.ErrFenced)
+		task := b.claim(0, 0)
+		b.want(b.AcquirePublish(t.Context(), b.uid, "a", lease), ledger.ErrFenced)
+		b.finish(task)
+		b.must(b.AcquirePublish(t.Context(), b.uid, "a", lease))
+		b.runState(ledger.Publishing)
+		b.want(b.AcquirePublish(t.Context(), b.uid, "b", lease), ledger.ErrBusy)
+		b.Advance(lease - time.Second)
+		b.must(b.AcquirePublish(t.Context(), b.uid, "a", lease))
+		b.Advance(lease - time.Second)
+		b.want(b.AcquirePublish(t.Context(), b.uid, "b", lease), ledger.ErrBusy)
+		b.Advance(2 * time.Second)
+		b.must(b.AcquirePublish(t.Context(), b.uid, "b", lease))
+		b.want(b.Renew(t.Context(), b.uid, "a", lease), ledger.ErrFenced)
+		b.must(b.Close(t.Context(), b.uid, ledger.Finished, "12 rows"))
+		b.must(b.Close(t.Context(), b.uid, ledger.Failed, "too late"))
+		if run := b.runState(ledger.Finished); run.Message != "12 rows" || run.FinishedAt.IsZero() {
+			t.Errorf("%+v", run)
+		}
+		b.want(b.AcquirePublish(t.Context(), b.uid, "b", lease), ledger.ErrFenced)
+	})
+	t.Run("a run without chunks is published too", func(t *testing.T) {
+		b := started(t, fixture, 0)
+		b.must(b.AcquirePublish(t.Context(), b.uid, "a", lease))
+	})
+	t.Run("a chunk in error keeps its run from being published", func(t *testing.T) {
+		b := started(t, fixture, 1)
+		b.fail(b.claim(0, 0), ledger.Failure{Verdict: ledger.Final})
+		b.want(b.AcquirePublish(t.Context(), b.uid, "a", lease), ledger.ErrFenced)
+	})
+	t.Run("closing fences running claims off", func(t *testing.T) {
+		b := started(t, fixture, 3)
+		task := b.claim(2, 0, 1)
+		b.must(b.Close(t.Context(), b.uid, ledger.Failed, "max_errors"))
+		b.want(b.Finish(t.Context(), b.uid, task.Token, receipts(task)), ledger.ErrFenced)
+		lost, err := b.Extend(t.Context(), b.uid, []int64{task.Token}, lease)
+		if err != nil || len(lost) != 1 {
+			t.Error(lost, err)
+		}
+		_, err = b.Claim(t.Context(), b.uid, ledger.Want{Lease: lease})
+		b.want(err, ledger.ErrFenced)
+		b.states("ppp")
+		b.must(b.Close(t.Context(), b.uid, ledger.Abandoned, "--new"))
+		b.runState(ledger.Abandoned)
+		if err := b.Close(t.Context(), b.uid, ledger.Open, ""); err == nil {
+			t.Error("closed as open")
+		}
+	})
+	t.Run("errors are retried, all or by key", func(t *testing.T) {
+		b := started(t, fixture, 3)
+		for i := range 3 {
+			b.fail(b.claim(1, int64(i)), ledger.Failure{Verdict: ledger.Final, Counts: true, Lost: true, Error: bad("no")})
+		}
+		b.must(b.Close(t.Context(), b.uid, ledger.Failed, ""))
+		if n, err := b.RetryErrors(t.Context(), b.uid, []string{"nope"}); err != nil || n != 0 {
+			t.Error(n, err)
+		}
+		b.runState(ledger.Failed)
+		if n, err := b.RetryErrors(t.Context(), b.uid, []string{"k1"}); err != nil || n != 1 {
+			t.Error(n, err)
+		}
+		run := b.runState(ledger.Open)
+		if !run.FinishedAt.IsZero() {
+			t.Errorf("%+v", run)
+		}
+		b.states("epe")
+		if task := b.claim(0, 1); task.Attempts != 0 || task.Losses != 0 {
+			t.Errorf("%+v", task)
+		}
+		if n, err := b.RetryErrors(t.Context(), b.uid, nil); err != nil || n != 2 {
+			t.Error(n, err)
+		}
+		b.states("prp")
+		b.must(b.Close(t.Context(), b.uid, ledger.Abandoned, ""))
+		_, err := b.RetryErrors(t.Context(), b.uid, nil)
+		b.want(err, ledger.ErrFenced)
+	})
+}
+
+func testRead(t *testing.T, fixture Fixture) {
+	t.Run("runs are found by name, uid and job, the newest first", func(t *testing.T) {
+		b := empty(t, fixture)
+		other := request()
+		other.Job, other.Name = "other", "same"
+		second, _, err := b.Begin(t.Context(), other)
+		b.must(err)
+		other.Job = "third"
+		third, _, err := b.Begin(t.Context(), other)
+		b.must(err)
+		for _, c := range []struct{ job, id, want string }{
+			{"", b.uid, b.uid},
+			{"", "same", third.UID},
+			{"other", "same", second.UID},
+			{"", "", third.UID},
+			{"job", "", b.uid},
+		} {
+			run, err := b.Run(t.Context(), c.job, c.id)
+			if err != nil || run.UID != c.want {
+				t.Errorf("Run(%q, %q) = %s, %v", c.job, c.id, run.UID, err)
+			}
+		}
+		_, err = b.Run(t.Context(), "job", "same")
+		b.want(err, ledger.ErrNotFound)
+		runs, err := b.Runs(t.Context(), 2)
+		if err != nil || len(runs) != 2 || runs[0].UID != third.UID || runs[1].UID != second.UID {
+			t.Errorf("%+v %v", runs, err)
+		}
+	})
+	t.Run("chunks are filtered by state", func(t *testing.T) {
+		b := started(t, fixture, 3)
+		b.finish(b.claim(1, 0))
+		b.claim(1, 1)
+		if rows := b.rows(ledger.ChunkFinished, ledger.Pending); len(rows) != 2 || rows[0].ID != 0 || rows[1].ID != 2 {
+			t.Errorf("%+v", rows)
+		}
+		if rows := b.rows(ledger.ChunkError); len(rows) != 0 {
+			t.Errorf("%+v", rows)
+		}
+	})
+}
+
+func testScale(t *testing.T, fixture Fixture) {
+	t.Run("40,000 chunks", func(t *testing.T) {
+		const n = 40000
+		b := empty(t, fixture)
+		begin := time.Now()
+		b.add(0, numbered(n))
+		t.Logf("added %d chunks in %v", n, time.Since(begin))
+		b.start()
+		begin = time.Now()
+		tasks := 0
+		for {
+			task, err := b.Claim(t.Context(), b.uid, ledger.Want{Worker: "w", Lease: lease, MaxChunks: 500})
+			b.must(err)
+			if len(task.Chunks) == 0 {
+				break
+			}
+			b.finish(task)
+			tasks++
+		}
+		t.Logf("claimed and finished %d tasks of 500 chunks in %v", tasks, time.Since(begin))
+		if tasks != n/500 {
+			t.Errorf("%d tasks", tasks)
+		}
+		begin = time.Now()
+		totals, err := b.Totals(t.Context(), b.uid)
+		if err != nil || totals.Chunks[ledger.ChunkFinished] != n || totals.RowsIn != 5*n {
+			t.Errorf("%+v %v", totals, err)
+		}
+		t.Logf("totals in %v", time.Since(begin))
+		next := int64(0)
+		for r, err := range b.Receipts(t.Context(), b.uid, 0) {
+			b.must(err)
+			if r.ChunkID != next {
+				t.Fatalf("receipt of chunk %d, want %d", r.ChunkID, next)
+			}
+			next++
+		}
+		if next != n || len(b.rows()) != n {
+			t.Errorf("%d receipts, %d chunks", next, len(b.rows()))
+		}
+	})
+}

@@ -1,0 +1,93 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/droverdata/drover"
+)
+
+// explain gives Postgres's errors the kinds by which callers decide. Errors of other origin stay as they are.
+// The codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+func explain(err error, config *pgx.ConnConfig) error {
+	var known *drover.Error
+	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	var server *pgconn.PgError
+	var connect *pgconn.ConnectError
+	if errors.As(err, &server) {
+		return refusal(server, errors.As(err, &connect), config)
+	}
+	if errors.As(err, &connect) {
+		return &drover.Error{
+			Kind: drover.Unreachable, Message: scrub("cannot reach the ledger at "+place(config)+": "+reason(connect), config.Password),
+			Hint: "check host and port, and that the server runs", Cause: err,
+		}
+	}
+	var network net.Error
+	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
+		return &drover.Error{
+			Kind: drover.Transient, Message: scrub("lost the connection to the ledger at "+place(config)+": "+err.Error(), config.Password),
+			Hint: "run the same command again", Cause: err,
+		}
+	}
+	return err
+}
+
+// reason is the innermost cause of a failed connection: the outer ones repeat user and database.
+func reason(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Error()
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return dns.Error()
+	}
+	text := err.Error()
+	if i := strings.LastIndex(text, "): "); i >= 0 {
+		text = text[i+len("): "):]
+	}
+	return strings.TrimSpace(text)
+}
+
+func refusal(e *pgconn.PgError, connecting bool, config *pgx.ConnConfig) error {
+	out := &drover.Error{Code: e.Code, Message: scrub("the ledger at "+place(config)+": "+e.Message, config.Password), Cause: e}
+	class := ""
+	if len(e.Code) == 5 {
+		class = e.Code[:2]
+	}
+	switch {
+	case class == "28":
+		out.Kind, out.Hint = drover.Refused, "check user and password in the ledger's URL"
+	case e.Code == "3D000":
+		out.Kind, out.Hint = drover.Refused, "create the database, or name another in the ledger's URL"
+	case e.Code == "42501":
+		out.Kind, out.Hint = drover.Refused, "grant it, or let drover use a schema of the role's own with ?"+schemaParameter+"=NAME in the ledger's URL"
+	case e.Code == "25006":
+		out.Kind, out.Hint = drover.Refused, "the server is read-only (a standby?): name the primary in the ledger's URL"
+	case class == "40", class == "08", e.Code == "55P03", class == "57" && !connecting:
+		out.Kind, out.Hint = drover.Transient, "run the same command again"
+	case class == "53", class == "57":
+		out.Kind, out.Hint = drover.Unreachable, "run the same command again later"
+	case connecting:
+		out.Kind = drover.Refused
+	default:
+		return e
+	}
+	return out
+}
+
+// retryable reports whether a transaction that failed so was rolled back by the server and may simply run again: a serialization failure
+// or a deadlock.
+func retryable(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01")
+}

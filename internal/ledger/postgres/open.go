@@ -1,0 +1,161 @@
+// Package postgres keeps a ledger in a PostgreSQL database, for drivers on any number of machines.
+//
+// It uses no session state: no prepared statements, no settings, no session locks. So it works through a proxy that
+// pools transactions, such as PgBouncer.
+package postgres
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/ledger/sqlstore"
+)
+
+// version is that of the tables in schema.sql.
+const version = 1
+
+//go:embed schema.sql
+var schema string
+
+// DefaultSchema is where the ledger's tables are if the URL does not say.
+const DefaultSchema = "drover"
+
+// schemaParameter is the parameter of the URL that names another schema. Postgres must not see it.
+const schemaParameter = "drover_schema"
+
+// Open connects to the ledger at a postgres:// or postgresql:// URL and creates its schema and tables where they are
+// missing. ?drover_schema=NAME in the URL names another schema than drover. It fails with a *drover.Error: Invalid for
+// a wrong URL, Unreachable, or Refused; none shows the password.
+func Open(ctx context.Context, rawURL string) (ledger.Ledger, error) {
+	config, schemaName, err := parse(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, explain(err, config.ConnConfig)
+	}
+	d := newDatabase(pool, config.ConnConfig, schemaName)
+	if err := d.prepare(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("open the ledger in %s: %w", place(config.ConnConfig), err)
+	}
+	return sqlstore.New(d), nil
+}
+
+func parse(rawURL string) (*pgxpool.Config, string, error) {
+	const hint = "a ledger's URL looks like postgres://user:password@host:5432/database"
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		// The parser's message quotes the URL, and with it the password.
+		return nil, "", drover.Errorf(drover.Invalid, "the ledger's URL cannot be parsed").WithHint("%s; special characters in a password are written as %%XX", hint)
+	}
+	query := u.Query()
+	name := DefaultSchema
+	if query.Has(schemaParameter) {
+		name = query.Get(schemaParameter)
+		if name == "" {
+			return nil, "", drover.Errorf(drover.Invalid, "the ledger's URL has an empty %s", schemaParameter).WithHint("name a schema, or leave it out")
+		}
+		query.Del(schemaParameter)
+		u.RawQuery = query.Encode()
+	}
+	config, err := pgxpool.ParseConfig(u.String())
+	if err != nil {
+		password, _ := u.User.Password()
+		return nil, "", &drover.Error{Kind: drover.Invalid, Message: scrub("the ledger's URL: "+err.Error(), password), Hint: hint}
+	}
+	c := config.ConnConfig
+	c.DefaultQueryExecMode = pgx.QueryExecModeExec
+	c.StatementCacheCapacity, c.DescriptionCacheCapacity = 0, 0
+	if c.RuntimeParams["application_name"] == "" {
+		c.RuntimeParams["application_name"] = "drover"
+	}
+	return config, name, nil
+}
+
+// scrub takes a password out of a text.
+func scrub(text, password string) string {
+	if password == "" {
+		return text
+	}
+	for _, form := range []string{password, url.QueryEscape(password), url.PathEscape(password)} {
+		text = strings.ReplaceAll(text, form, "xxxxx")
+	}
+	return text
+}
+
+// place names the database to a person.
+func place(c *pgx.ConnConfig) string {
+	return fmt.Sprintf("postgres://%s:%d/%s", c.Host, c.Port, c.Database)
+}
+
+// prepare creates the tables unless they are there.
+func (d *database) prepare(ctx context.Context) error {
+	exists := false
+	err := d.Read(ctx, func(tx sqlstore.Tx) error {
+		var err error
+		exists, err = d.check(tx)
+		return err
+	})
+	if err != nil || exists {
+		return err
+	}
+	return d.Write(ctx, true, func(tx sqlstore.Tx) error {
+		if err := d.Lock(tx, "schema"); err != nil {
+			return err
+		}
+		// Another driver may have created them while this one waited for the lock.
+		if exists, err := d.check(tx); err != nil || exists {
+			return err
+		}
+		found := false
+		// CREATE SCHEMA IF NOT EXISTS wants the right to create one even where it exists.
+		if err := tx.Query(func(sqlstore.Row) error { found = true; return nil }, `SELECT 1 FROM pg_namespace WHERE nspname = $1`, d.schema); err != nil {
+			return err
+		}
+		quoted := pgx.Identifier{d.schema}.Sanitize()
+		script := strings.ReplaceAll(schema, "@schema", quoted)
+		if !found {
+			script = "CREATE SCHEMA " + quoted + ";\n" + script
+		}
+		for statement := range strings.SplitSeq(script, ";\n") {
+			if strings.TrimSpace(statement) == "" {
+				continue
+			}
+			if _, err := tx.Exec(statement); err != nil {
+				return fmt.Errorf("create the ledger's tables in schema %s: %w", d.schema, err)
+			}
+		}
+		_, err := tx.Exec(`INSERT INTO @table(ledger) VALUES ($1)`, version)
+		return err
+	})
+}
+
+// check reports whether the tables exist, and refuses another version of them.
+func (d *database) check(tx sqlstore.Tx) (exists bool, err error) {
+	err = tx.Query(func(r sqlstore.Row) error { return r.Scan(&exists) },
+		`SELECT count(*) > 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+			WHERE n.nspname = $1 AND c.relname = 'ledger'`, d.schema)
+	if err != nil || !exists {
+		return exists, err
+	}
+	found := 0
+	if err := tx.Query(func(r sqlstore.Row) error { return r.Scan(&found) }, `SELECT version FROM @table(ledger)`); err != nil {
+		return true, err
+	}
+	if found != version {
+		return true, drover.Errorf(drover.Refused,
+			"the ledger was made by another version of drover: the tables in schema %s have version %d, this drover knows %d", d.schema, found, version).
+			WithHint("use the newer drover, or another schema with ?%s=NAME in the ledger's URL", schemaParameter)
+	}
+	return true, nil
+}

@@ -1,0 +1,43 @@
+package postgres
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/ledger/ledgertest"
+	"github.com/droverdata/drover/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+func execute(tb testing.TB, url, sql string) {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), url)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer conn.Close(tb.Context())
+	if _, err := conn.Exec(tb.Context(), sql); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// fixture gives the ledger a clock that can be moved: a now() that is found before the server's own.
+func fixture(tb testing.TB) ledgertest.Harness {
+	url := pgtest.Database(tb)
+	execute(tb, url, `CREATE SCHEMA clock;
+		CREATE TABLE clock.ahead AS SELECT interval '0' AS by;
+		CREATE FUNCTION clock.now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT pg_catalog.now() + by FROM clock.ahead'`)
+	return ledgertest.Harness{
+		Open: func() (ledger.Ledger, error) { return Open(tb.Context(), url+"&search_path=clock,pg_catalog") },
+		Advance: func(d time.Duration) {
+			execute(tb, url, "UPDATE clock.ahead SET by = by + interval '"+d.String()+"'")
+		},
+	}
+}
+
+func TestLedger(t *testing.T) { ledgertest.Run(t, fixture) }

@@ -1,0 +1,166 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/ledger"
+)
+
+// page is how many rows a reader fetches at a time, so that neither memory nor a connection is held while they are used.
+const page = 1000
+
+// Run implements ledger.Ledger.
+func (s *Store) Run(ctx context.Context, job, id string) (ledger.Run, error) {
+	var found runScan
+	ok := false
+	err := s.db.Read(ctx, func(tx Tx) error {
+		var err error
+		ok, err = first(tx, found.dest(), `SELECT `+runColumns+` FROM @table(run)
+			WHERE ($1 = '' OR job = $1) AND ($2 = '' OR id = $2 OR $1 = '' AND uid = $2) ORDER BY number DESC LIMIT 1`,
+			clean(job), clean(id))
+		return err
+	})
+	if err == nil && !ok {
+		err = ledger.ErrNotFound
+	}
+	if err != nil {
+		return ledger.Run{}, fmt.Errorf("find run %q: %w", id, err)
+	}
+	return found.result(), nil
+}
+
+// Runs implements ledger.Ledger.
+func (s *Store) Runs(ctx context.Context, limit int) ([]ledger.Run, error) {
+	var runs []ledger.Run
+	err := s.db.Read(ctx, func(tx Tx) error {
+		return tx.Query(func(r Row) error {
+			var found runScan
+			err := r.Scan(found.dest()...)
+			runs = append(runs, found.result())
+			return err
+		}, `SELECT `+runColumns+` FROM @table(run) ORDER BY number DESC LIMIT $1`, limit)
+	})
+	return runs, wrap(err, "list runs")
+}
+
+// Totals implements ledger.Ledger.
+func (s *Store) Totals(ctx context.Context, uid string) (ledger.Totals, error) {
+	t := ledger.Totals{Chunks: map[ledger.ChunkState]int64{}}
+	err := s.db.Read(ctx, func(tx Tx) error {
+		return tx.Query(func(r Row) error {
+			var state ledger.ChunkState
+			var n, rowsIn, rowsOut, bytesIn, bytesOut, peak, rows, bytes int64
+			if err := r.Scan(&state, &n, &rowsIn, &rowsOut, &bytesIn, &bytesOut, &peak, &rows, &bytes); err != nil {
+				return err
+			}
+			t.Chunks[state] = n
+			t.PeakMemory = max(t.PeakMemory, peak)
+			switch state {
+			case ledger.ChunkFinished:
+				t.RowsIn, t.RowsOut, t.BytesIn, t.BytesOut = rowsIn, rowsOut, bytesIn, bytesOut
+			case ledger.Pending, ledger.Running:
+				t.PendingRows += rows
+				t.PendingBytes += bytes
+			}
+			return nil
+		}, `SELECT state, count(*), CAST(sum(rows_in) AS bigint), CAST(sum(rows_out) AS bigint), CAST(sum(bytes_in) AS bigint),
+			CAST(sum(bytes_out) AS bigint), max(peak_memory_bytes), CAST(sum(estimated_rows) AS bigint),
+			CAST(sum(estimated_bytes) AS bigint) FROM @table(chunk) WHERE run_id = $1 GROUP BY state`, uid)
+	})
+	return t, wrap(err, "sum up run %s", uid)
+}
+
+// Receipts implements ledger.Ledger.
+func (s *Store) Receipts(ctx context.Context, uid string, stage int) iter.Seq2[connector.Receipt, error] {
+	return func(yield func(connector.Receipt, error) bool) {
+		for after, more := int64(-1), true; more; {
+			batch := make([]connector.Receipt, 0, page)
+			err := s.db.Read(ctx, func(tx Tx) error {
+				return tx.Query(func(r Row) error {
+					var text string
+					var receipt connector.Receipt
+					if err := r.Scan(&after, &text); err != nil {
+						return err
+					}
+					err := json.Unmarshal([]byte(text), &receipt)
+					batch = append(batch, receipt)
+					return wrap(err, "decode the receipt of chunk %d", after)
+				}, `SELECT id, receipt FROM @table(chunk) WHERE run_id = $1 AND stage = $2 AND id > $3 AND state = 'finished'
+					ORDER BY id LIMIT $4`, uid, stage, after, page)
+			})
+			if err != nil {
+				yield(connector.Receipt{}, fmt.Errorf("read the receipts of run %s: %w", uid, err))
+				return
+			}
+			for _, r := range batch {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			more = len(batch) == page
+		}
+	}
+}
+
+const selectChunks = `SELECT stage, id, key, state, attempts, coalesce(worker, ''), rows_in, rows_out, bytes_in, bytes_out,
+	peak_memory_bytes, @micros(started_at), @micros(finished_at), error_detail
+	FROM @table(chunk) WHERE run_id = $1 AND (stage, id) > ($2, $3)`
+
+// Chunks implements ledger.Ledger.
+func (s *Store) Chunks(ctx context.Context, uid string, states ...ledger.ChunkState) iter.Seq2[ledger.ChunkRow, error] {
+	names := make([]string, len(states))
+	for i, state := range states {
+		names[i] = string(state)
+	}
+	return func(yield func(ledger.ChunkRow, error) bool) {
+		stage, after := -1, int64(-1)
+		for more := true; more; {
+			query, args := selectChunks+` ORDER BY stage, id LIMIT $4`, []any{uid, stage, after, page}
+			if len(names) > 0 {
+				query, args = selectChunks+` AND state @any($5) ORDER BY stage, id LIMIT $4`, append(args, names)
+			}
+			batch := make([]ledger.ChunkRow, 0, page)
+			err := s.db.Read(ctx, func(tx Tx) error {
+				return tx.Query(func(r Row) error {
+					row, err := scanChunk(r)
+					batch = append(batch, row)
+					return err
+				}, query, args...)
+			})
+			if err != nil {
+				yield(ledger.ChunkRow{}, fmt.Errorf("read the chunks of run %s: %w", uid, err))
+				return
+			}
+			for _, row := range batch {
+				stage, after = row.Stage, row.ID
+				if !yield(row, nil) {
+					return
+				}
+			}
+			more = len(batch) == page
+		}
+	}
+}
+
+func scanChunk(r Row) (ledger.ChunkRow, error) {
+	var c ledger.ChunkRow
+	var started, finished *int64
+	var detail *string
+	if err := r.Scan(&c.Stage, &c.ID, &c.Key, &c.State, &c.Attempts, &c.Worker, &c.RowsIn, &c.RowsOut, &c.BytesIn, &c.BytesOut,
+		&c.PeakMemory, &started, &finished, &detail); err != nil {
+		return c, err
+	}
+	c.StartedAt, c.FinishedAt = timeOf(started), timeOf(finished)
+	if detail != nil {
+		c.Error = new(drover.Error)
+		if err := json.Unmarshal([]byte(*detail), c.Error); err != nil {
+			return c, fmt.Errorf("decode the error of chunk %d: %w", c.ID, err)
+		}
+	}
+	return c, nil
+}
