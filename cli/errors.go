@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/monitor"
+	"github.com/spf13/cobra"
+)
+
+// mostKeys is how many chunks of equal errors are named in text.
+const mostKeys = 10
+
+func (a *app) errorsCommand() *cobra.Command {
+	var name string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "errors [RUN] [FLAGS]",
+		Short: "show each failed chunk with its error",
+		Long: `Show the chunks of a run that failed, with their errors and the command that retries just those. Equal errors are shown
+once, with all their chunks. Without a run, it is the newest one of the ledger.`,
+		Example: `  drover errors
+  drover errors r-k3f9 --json`,
+		Args:              atMostOne("run"),
+		ValidArgsFunction: a.completeRun,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			l, err := readLedger(cmd.Context(), a.ledgerName(name, ""))
+			if err != nil {
+				return err
+			}
+			defer l.Shutdown() //nolint:errcheck // nothing was written
+			id := ""
+			if len(args) == 1 {
+				id = args[0]
+			}
+			return a.showErrors(cmd.Context(), l, id, name, asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&name, "ledger", "", "the ledger: a `path` or a postgres:// URL (default .drover/ledger.db; or DROVER_LEDGER)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+// chunkError is one failed chunk as errors --json prints it.
+type chunkError struct {
+	Stage    int           `json:"stage"`
+	Chunk    int64         `json:"chunk"`
+	Key      string        `json:"key"`
+	Attempts int           `json:"attempts"`
+	Worker   string        `json:"worker,omitempty"`
+	Error    *drover.Error `json:"error"`
+}
+
+// runErrors is what errors --json prints.
+type runErrors struct {
+	Run    string          `json:"run"`
+	Job    string          `json:"job"`
+	State  ledger.RunState `json:"state"`
+	Errors []chunkError    `json:"errors"`
+	// Retry is the command that tries just these again; empty if there are none.
+	Retry string `json:"retry,omitempty"`
+}
+
+func (a *app) showErrors(ctx context.Context, l ledger.Ledger, id, ledgerFlag string, asJSON bool) error {
+	r, err := findRun(ctx, l, id)
+	if err != nil {
+		return err
+	}
+	found := runErrors{Run: r.ID, Job: r.Job, State: r.State, Errors: []chunkError{}}
+	for c, err := range l.Chunks(ctx, r.UID, ledger.ChunkError) {
+		if err != nil {
+			return fmt.Errorf("read the failed chunks of run %s: %w", r.ID, err)
+		}
+		found.Errors = append(found.Errors, chunkError{c.Stage, c.ID, c.Key, c.Attempts, c.Worker, c.Error})
+	}
+	if len(found.Errors) > 0 {
+		found.Retry = "drover run " + quote(jobFileOf(".", r.Job)) + " --retry-errors"
+		if ledgerFlag != "" {
+			found.Retry += " --ledger " + quote(scrub(ledgerFlag))
+		}
+	}
+	if asJSON {
+		return a.printJSON(found)
+	}
+	a.printf("%s", scrub(found.text()))
+	return nil
+}
+
+func (f runErrors) text() string {
+	var b strings.Builder
+	if len(f.Errors) == 0 {
+		return fmt.Sprintf("run %s of %s has no failed chunks\n", f.Run, f.Job)
+	}
+	fmt.Fprintf(&b, "%s\n", monitor.Line("run "+f.Run, fmt.Sprintf("%s: %s failed", f.Job, monitor.Plural(int64(len(f.Errors)), "chunk"))))
+	for _, group := range groups(f.Errors) {
+		first := group[0]
+		text, hint := "unknown error", ""
+		if first.Error != nil {
+			text, hint = monitor.OneLine(first.Error), first.Error.Hint
+		}
+		fmt.Fprintf(&b, "\n%s\n", text)
+		if hint != "" {
+			fmt.Fprintf(&b, "  hint      %s\n", hint)
+		}
+		for i, c := range group {
+			if i == mostKeys {
+				fmt.Fprintf(&b, "  and %s more (--json has them all)\n", monitor.Plural(int64(len(group)-i), "chunk"))
+				break
+			}
+			fmt.Fprintf(&b, "  chunk     %s · %s\n", c.Key, monitor.Plural(int64(c.Attempts), "attempt"))
+		}
+	}
+	fmt.Fprintf(&b, "\n%s\n", monitor.Line("retry only these", f.Retry))
+	return b.String()
+}
+
+// groups puts equal errors together, in the order of their first chunks.
+func groups(errs []chunkError) [][]chunkError {
+	index := map[string]int{}
+	var out [][]chunkError
+	for _, e := range errs {
+		key := ""
+		if e.Error != nil {
+			// A sample differs from chunk to chunk where the error is one.
+			key = strings.Join([]string{string(e.Error.Kind), e.Error.Field, e.Error.Code, e.Error.Column, e.Error.Message}, "\x00")
+		}
+		i, known := index[key]
+		if !known {
+			i = len(out)
+			index[key] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], e)
+	}
+	return out
+}
+
+var nameLine = regexp.MustCompile(`(?m)^name:[ \t]*["']?([^"'#\r\n]*[^"'#\s])`)
+
+// jobFileOf returns the one job file in dir that has this name, or else a placeholder.
+func jobFileOf(dir, job string) string {
+	const unknown = "JOB.yaml"
+	found := unknown
+	for _, pattern := range []string{"*.yaml", "*.yml"} {
+		paths, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return unknown
+		}
+		for _, path := range paths {
+			info, err := os.Stat(path)
+			if err != nil || !info.Mode().IsRegular() || info.Size() > mostJobFile {
+				continue
+			}
+			data, err := os.ReadFile(path)
+			if err != nil {
+				continue
+			}
+			if m := nameLine.FindSubmatch(data); m == nil || string(m[1]) != job {
+				continue
+			}
+			if found != unknown {
+				return unknown
+			}
+			found = path
+		}
+	}
+	return found
+}

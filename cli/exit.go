@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/jobfile"
+	"github.com/droverdata/drover/internal/monitor"
+)
+
+// Exit codes, as docs/commands.md lists them.
+const (
+	exitDone        = 0
+	exitErrors      = 1 // the run ended with failed chunks
+	exitUsage       = 2 // the job file or the command line is wrong
+	exitRefused     = 3 // a source, sink, ledger or engine cannot be reached or refused
+	exitInterrupted = 130
+)
+
+// errChunksFailed ends a run whose chunks failed. The closing lines of the run have told about them.
+var errChunksFailed = errors.New("chunks failed")
+
+// end is the one way out: it shows err and returns the exit code.
+func (a *app) end(err error) int {
+	code := exitCode(err)
+	if err == nil || errors.Is(err, errChunksFailed) || code == exitInterrupted && a.shown {
+		return code
+	}
+	a.errorf("%s", scrub(describe(err)))
+	return code
+}
+
+func exitCode(err error) int {
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errChunksFailed):
+		return exitErrors
+	}
+	switch drover.KindOf(err) {
+	case drover.Invalid:
+		return exitUsage
+	case drover.Interrupted:
+		return exitInterrupted
+	case "":
+		if errors.Is(err, context.Canceled) {
+			return exitInterrupted
+		}
+	}
+	return exitRefused
+}
+
+// describe is an error as lines: what and where, then what next.
+func describe(err error) string {
+	if located, ok := errors.AsType[*jobfile.Error](err); ok {
+		return located.Render()
+	}
+	e, ok := errors.AsType[*drover.Error](err)
+	if !ok {
+		return block("error", err.Error())
+	}
+	text := err.Error()
+	if e.Field != "" && !strings.Contains(text, e.Field) {
+		text = e.Field + ": " + text
+	}
+	if e.Sample != "" && !strings.Contains(text, e.Sample) {
+		text += " · value " + e.Sample
+	}
+	out := block("error", text)
+	if e.Hint != "" {
+		out += block("next", e.Hint)
+	}
+	return out
+}
+
+// block sets text beside a label, and its further lines below.
+func block(label, text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(strings.TrimSpace(text)) {
+		b.WriteString(strings.TrimRight(monitor.Line(label, strings.TrimRight(line, "\n")), " ") + "\n")
+		label = ""
+	}
+	return b.String()
+}
+
+// reportPanic tells about a defect of drover without its stack, which goes into a file.
+func (a *app) reportPanic(r any) int {
+	stack := scrub(fmt.Sprintf("%s\n%v\n\n%s", buildVersion(), r, debug.Stack()))
+	where := "it could not be written down"
+	name := filepath.Join(stateDir, "crash-"+time.Now().UTC().Format("20060102-150405")+".txt")
+	if err := os.MkdirAll(stateDir, 0o755); err == nil {
+		if err := os.WriteFile(name, []byte(stack), 0o600); err == nil {
+			where = "the details are in " + name
+		}
+	}
+	message, _, _ := strings.Cut(fmt.Sprint(r), "\n")
+	a.errorf("%s%s", scrub(block("error", "drover itself failed, which is a defect: "+message)),
+		block("next", "please report it; "+where+". What was committed is safe, and the same command resumes the run"))
+	return exitRefused
+}
+
+func marshalJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/ledger/open"
+)
+
+// namedLedger is a ledger with its name for the user.
+type namedLedger struct {
+	ledger.Ledger
+	name string
+	// shared says that other machines may use it too.
+	shared bool
+}
+
+// openLedger opens a ledger, and makes it where there is none.
+func openLedger(ctx context.Context, target string) (*namedLedger, error) {
+	name, shared, err := nameLedger(target)
+	if err != nil {
+		return nil, err
+	}
+	l, err := open.Open(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	return &namedLedger{Ledger: l, name: name, shared: shared}, nil
+}
+
+// readLedger opens a ledger that must be there.
+func readLedger(ctx context.Context, target string) (*namedLedger, error) {
+	name, shared, err := nameLedger(target)
+	if err != nil {
+		return nil, err
+	}
+	if !shared {
+		if _, err := os.Stat(target); errors.Is(err, fs.ErrNotExist) {
+			return nil, drover.Errorf(drover.Refused, "there is no ledger at %s", name).
+				WithHint("drover run makes one; name another with --ledger, or go to the directory that the job ran in")
+		}
+	}
+	return openLedger(ctx, target)
+}
+
+// nameLedger returns a ledger's name without secrets, and whether it is one that machines share.
+func nameLedger(target string) (name string, shared bool, err error) {
+	scheme, _, isURL := strings.Cut(target, "://")
+	if !isURL {
+		return target, false, nil
+	}
+	if scheme != "postgres" && scheme != "postgresql" {
+		return "", false, drover.Errorf(drover.Invalid, "a ledger is a path or a postgres:// URL, not %s://", scheme).
+			WithHint("--ledger postgres://host/database")
+	}
+	u, err := url.Parse(target)
+	if err != nil {
+		return "postgres", true, nil //nolint:nilerr // opening it says what is wrong without showing the password
+	}
+	return "postgres " + u.Host + u.Path, true, nil
+}
+
+// findRun finds a run by its name or uid; the newest without one.
+func findRun(ctx context.Context, l ledger.Ledger, id string) (ledger.Run, error) {
+	r, err := l.Run(ctx, "", id)
+	if errors.Is(err, ledger.ErrNotFound) {
+		if id == "" {
+			return r, drover.Errorf(drover.Refused, "the ledger has no runs yet").WithHint("drover run JOB.yaml")
+		}
+		return r, drover.Errorf(drover.Invalid, "the ledger has no run %q", id).WithHint("drover status lists the runs")
+	}
+	return r, err
+}

@@ -1,0 +1,109 @@
+// Package cli is drover's command line: one file per verb. Results go to standard output; progress and errors go to standard error.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	_ "time/tzdata" // a job's timezone must not depend on the machine's files
+
+	"github.com/spf13/cobra"
+)
+
+// Main runs the command line of the process and ends it with one of drover's exit codes.
+func Main() {
+	os.Exit(execute(os.Args[1:]))
+}
+
+// app is what all verbs share.
+type app struct {
+	in        io.Reader
+	out, err  io.Writer
+	getenv    func(string) string
+	lookupEnv func(string) (string, bool)
+	// args are the process's own, for the commands that messages suggest.
+	args []string
+	// shown says that the user has been told already how the run ended.
+	shown bool
+}
+
+func execute(args []string) (code int) {
+	keepWritingToClosedPipes()
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, lookupEnv: os.LookupEnv, args: args}
+	defer func() {
+		if r := recover(); r != nil {
+			code = a.reportPanic(r)
+		}
+	}()
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(context.Background())
+	return a.end(err)
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "drover",
+		Short: "run data-frame jobs in chunks, side by side, each exactly once",
+		Long: `drover reads a source (files, a Postgres table), transforms it with SQL expressions and writes a sink.
+It cuts the job into chunks, runs them side by side inside a memory budget, and keeps a ledger of every
+chunk: a job that was interrupted goes on where it stopped, and every row lands exactly once.`,
+		Example: `  drover init data/trips/ -o trips.yaml   write a starter job file
+  drover plan trips.yaml                  see what would run
+  drover run trips.yaml                   run it; again after a crash: resume it
+  drover status                           what ran, and how it went`,
+		Args:          noArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpTemplate(helpTemplate)
+	root.SetUsageTemplate(usageTemplate)
+	root.AddCommand(a.runCommand(), a.planCommand(), a.statusCommand(), a.errorsCommand(), a.initCommand(), a.schemaCommand(),
+		a.workerCommand(), a.versionCommand())
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		c.Hidden = c.Hidden || c.Name() == "help" // --help is shown, and `drover help run` works too
+	}
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
+const helpTemplate = `{{with (or .Long .Short)}}{{. | trimTrailingWhitespaces}}
+
+{{end}}{{.UsageString}}`
+
+const usageTemplate = `Usage:{{if .Runnable}}
+  {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
+  {{.CommandPath}} COMMAND{{end}}{{if .HasExample}}
+
+Examples:
+{{.Example}}{{end}}{{if .HasAvailableSubCommands}}
+
+Commands:{{range .Commands}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
+
+drover COMMAND --help tells more about a command.{{end}}
+`
+
+// printJSON writes one result object. An error of standard output is the reader's choice, not a failure.
+func (a *app) printJSON(v any) error {
+	data, err := marshalJSON(v)
+	if err != nil {
+		return fmt.Errorf("encode the result: %w", err)
+	}
+	_, _ = a.out.Write(data)
+	return nil
+}
+
+func (a *app) printf(format string, args ...any) { _, _ = fmt.Fprintf(a.out, format, args...) }
+
+func (a *app) errorf(format string, args ...any) { _, _ = fmt.Fprintf(a.err, format, args...) }

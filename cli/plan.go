@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/connector/all"
+	"github.com/droverdata/drover/internal/bind"
+	"github.com/droverdata/drover/internal/jobfile"
+	"github.com/droverdata/drover/internal/plan"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) planCommand() *cobra.Command {
+	var set []string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "plan JOB.yaml [FLAGS]",
+		Short: "show what would run; writes nothing",
+		Long: `Show what a run of a job would do: its chunks with estimated rows and bytes, the columns and the SQL of each stage,
+and how the result will be published. The source and the target are looked at; nothing is written, not even a ledger.`,
+		Example: `  drover plan taxi.yaml
+  drover plan companies.yaml --set state=NY --json`,
+		Args:              oneJobFile,
+		ValidArgsFunction: completeJobFile,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			file, err := a.load(args[0], set)
+			if err != nil {
+				return err
+			}
+			return file.Locate(a.plan(cmd.Context(), file, asJSON))
+		},
+	}
+	cmd.Flags().StringArrayVar(&set, "set", nil, "give a value to ${NAME} in the job file: `NAME=VALUE` (repeatable)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the plan as one JSON object")
+	return cmd
+}
+
+func (a *app) plan(ctx context.Context, file *jobfile.File, asJSON bool) (err error) {
+	ctx, stop := listen(ctx)
+	defer stop.close()
+	dir, err := os.MkdirTemp("", "drover-plan-")
+	if err != nil {
+		return drover.Errorf(drover.Refused, "create a scratch directory: %w", err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a leftover does no harm
+	bound, err := bind.Bind(ctx, all.All(), file.Job, connector.Env{
+		Timezone: file.Job.Timezone, TempDir: dir, Application: "drover/plan", Connections: file.Job.Limits.SourceConnections,
+		Warn: func(format string, args ...any) {
+			a.errorf("%s", scrub(block("warning", fmt.Sprintf(format, args...))))
+		},
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bound.Close()) }()
+	p, err := plan.Make(bound.Bound)
+	if err != nil {
+		return err
+	}
+	totals, err := count(ctx, bound, file.Job.Frame.Chunk)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return a.printJSON(plan.Document{Plan: p, Totals: totals})
+	}
+	var text bytes.Buffer
+	if err := p.WriteText(&text, totals); err != nil {
+		return fmt.Errorf("write the plan: %w", err)
+	}
+	_, _ = a.out.Write(text.Bytes())
+	return nil
+}
+
+// count cuts the source as a run would, and adds up the chunks.
+func count(ctx context.Context, b *bind.Bound, chunking drover.Chunking) (plan.Totals, error) {
+	var t plan.Totals
+	state, err := b.Source.Begin(ctx, chunking, nil)
+	if err != nil {
+		return t, err
+	}
+	for c, err := range b.Source.Chunks(ctx, chunking, state) {
+		if err != nil {
+			return t, fmt.Errorf("cut the source into chunks: %w", err)
+		}
+		t.Chunks++
+		t.Rows += c.Rows
+		t.Bytes += c.Bytes
+	}
+	return t, nil
+}

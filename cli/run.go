@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/connector/all"
+	"github.com/droverdata/drover/internal/engine"
+	"github.com/droverdata/drover/internal/engine/local"
+	"github.com/droverdata/drover/internal/fault"
+	"github.com/droverdata/drover/internal/monitor"
+	"github.com/droverdata/drover/internal/run"
+	"github.com/droverdata/drover/internal/worker"
+	"github.com/spf13/cobra"
+)
+
+// runFlags are the flags of run.
+type runFlags struct {
+	flags
+	set                    []string
+	name                   string
+	dryRun                 bool
+	limitChunks            int
+	only                   []string
+	retryErrors            bool
+	fresh, keepCommitted   bool
+	json, quiet, inProcess bool
+	logFormat              string
+	again                  string
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run JOB.yaml [FLAGS]",
+		Short: "start, join or resume a job",
+		Long: `Run a job. The same command on the same job file does whichever applies: it starts a run, joins one that is going
+on (on a shared ledger), resumes one that was interrupted, or lists again what failed.
+
+Results go to standard output, progress and errors to standard error. Ctrl-C once finishes what is in flight and
+stops; twice stops now. Either way the same command goes on.
+
+Exit codes: 0 every chunk finished and published; 1 the run ended with failed chunks; 2 the job file or the command
+line is wrong; 3 a source, sink, ledger or engine cannot be reached or refused; 130 interrupted, resumable.`,
+		Example: `  drover run taxi.yaml
+  drover run taxi.yaml --dry-run                      everything but writing
+  drover run taxi.yaml --memory 2GiB --workers 4
+  drover run companies.yaml --set state=NY            give a value to ${state}
+  drover run companies.yaml --only 10016 --only 99501 these chunks alone; the run stays open
+  drover run companies.yaml --retry-errors            again, but only what failed
+  drover run nightly.yaml --run 2026-11-21 --ledger postgres://host/db
+                                                      on many machines, once in all`,
+		Args:              oneJobFile,
+		ValidArgsFunction: completeJobFile,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(cmd); err != nil {
+				return err
+			}
+			return a.run(cmd.Context(), args[0], f)
+		},
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.StringVar(&f.engine, "engine", "", "where tasks execute: local (default; or DROVER_ENGINE)")
+	fs.StringVar(&f.ledger, "ledger", "", "the ledger: a `path` or a postgres:// URL (default .drover/ledger.db; or DROVER_LEDGER)")
+	fs.IntVar(&f.workers, "workers", 0, "how many worker processes (default: one a core, as far as memory goes)")
+	fs.Var(&f.memory, "memory", "the memory of all processes together, such as 4GiB (default 70 % of the machine; or DROVER_MEMORY)")
+	fs.StringVar(&f.name, "run", "", "an idempotency key: whoever names the same run works on it, and a finished one exits 0 at once")
+	fs.BoolVar(&f.dryRun, "dry-run", false, "do everything but write: real reads, real steps, real row counts")
+	fs.IntVar(&f.limitChunks, "limit-chunks", 0, "stop after so many chunks, and leave the run open")
+	fs.StringArrayVar(&f.only, "only", nil, "only the chunks with this `key` (repeatable); the run stays open")
+	fs.BoolVar(&f.retryErrors, "retry-errors", false, "try the failed chunks of the last run again; steps may be mended")
+	fs.BoolVar(&f.fresh, "new", false, "abandon an unfinished run and start afresh")
+	fs.BoolVar(&f.keepCommitted, "keep-committed", false, "with --new: accept that rows of the abandoned run stay in the target")
+	fs.StringArrayVar(&f.set, "set", nil, "give a value to ${NAME} in the job file: `NAME=VALUE` (repeatable)")
+	fs.DurationVar(&f.lease, "lease", 0, "how long a silent machine keeps its chunks (default 30s; or DROVER_LEASE)")
+	fs.BoolVar(&f.json, "json", false, "print one JSON object on standard output at the end")
+	fs.BoolVar(&f.quiet, "quiet", false, "show warnings and errors only")
+	fs.BoolVar(&f.inProcess, "in-process", false, "run tasks inside this process, one after the other (for debugging)")
+	fs.StringVar(&f.logFormat, "log-format", "text", "progress as text or json")
+	completeFlag(cmd, "engine", "local")
+	completeFlag(cmd, "log-format", "text", "json")
+	return cmd
+}
+
+func (f runFlags) check(cmd *cobra.Command) error {
+	changed := cmd.Flags().Changed
+	switch {
+	case f.logFormat != "text" && f.logFormat != "json":
+		return usage(cmd, "--log-format: %q is neither text nor json", f.logFormat)
+	case changed("limit-chunks") && f.limitChunks < 1:
+		return usage(cmd, "--limit-chunks %d: it must be at least 1", f.limitChunks)
+	case changed("workers") && f.workers < 1:
+		return usage(cmd, "--workers %d: it must be at least 1", f.workers)
+	case changed("run") && f.name == "":
+		return usage(cmd, "--run: the name is empty")
+	case f.fresh && f.retryErrors:
+		return usage(cmd, "--new and --retry-errors exclude each other").
+			WithHint("--retry-errors goes on with the failed run; --new abandons it")
+	case f.keepCommitted && !f.fresh:
+		return usage(cmd, "--keep-committed needs --new")
+	case f.dryRun && (f.retryErrors || f.fresh || f.name != ""):
+		return usage(cmd, "--dry-run uses a ledger of its own, so --run, --new and --retry-errors mean nothing with it")
+	}
+	return nil
+}
+
+func (a *app) run(ctx context.Context, path string, f runFlags) (err error) {
+	file, err := a.load(path, f.set)
+	if err != nil {
+		return err
+	}
+	job := file.Job
+	s, err := a.resolve(f.flags, job)
+	if err != nil {
+		return err
+	}
+	ctx, stop := listen(ctx)
+	defer stop.close()
+	if ctx, err = fault.WithEnv(ctx, "driver"); err != nil {
+		return err
+	}
+	dir, err := scratch()
+	if err != nil {
+		return err
+	}
+	printer := monitor.Start(monitor.Options{
+		Out: a.err, Terminal: a.isTerminal(a.err), JSON: f.logFormat == "json", Quiet: f.quiet, Again: a.again(),
+	})
+	o := run.Options{
+		Registry: all.All(), EngineName: "local", Job: job, Name: f.name, New: f.fresh, KeepCommitted: f.keepCommitted,
+		RetryErrors: f.retryErrors, DryRun: f.dryRun, Only: f.only, LimitChunks: f.limitChunks,
+		Lease: s.lease, Memory: s.memory, TempDir: dir, Drain: stop.drain,
+		Events: func(e monitor.Event) {
+			switch e.(type) {
+			case monitor.Opened:
+				stop.begin()
+			case monitor.Ended:
+				a.shown = !f.quiet
+			}
+			printer.Event(e)
+		},
+	}
+	summary, err := a.runWith(ctx, o, s, f)
+	printer.Close()
+	if f.json && summary.Run != "" {
+		if err := a.printJSON(summary); err != nil {
+			return err
+		}
+	}
+	if err == nil && summary.Chunks.Error > 0 {
+		return errChunksFailed
+	}
+	return file.Locate(err)
+}
+
+// runWith opens ledger and engine around a run.
+func (a *app) runWith(ctx context.Context, o run.Options, s settings, f runFlags) (_ run.Summary, err error) {
+	if f.dryRun {
+		throwaway, err := os.MkdirTemp(o.TempDir, "dry-run-")
+		if err != nil {
+			return run.Summary{}, drover.Errorf(drover.Refused, "create a ledger for the dry run: %w", err)
+		}
+		defer os.RemoveAll(throwaway) //nolint:errcheck // a leftover does no harm
+		s.ledger = filepath.Join(throwaway, "ledger.db")
+	}
+	l, err := openLedger(ctx, s.ledger)
+	if err != nil {
+		return run.Summary{}, err
+	}
+	defer func() { err = errors.Join(err, l.Shutdown()) }()
+	o.Ledger, o.LedgerName, o.Shared = l, l.name, l.shared
+	if o.Engine, err = a.engine(o.Registry, s, o.TempDir, f.inProcess, o.Events); err != nil {
+		return run.Summary{}, err
+	}
+	defer func() { err = errors.Join(err, o.Engine.Close()) }()
+	return run.Run(ctx, o)
+}
+
+func (a *app) engine(registry connector.Registry, s settings, dir string, inProcess bool, events func(monitor.Event)) (engine.Engine, error) {
+	warn := func(text string) { events(monitor.Warning{Text: text}) }
+	budget := s.memory - driverMemory
+	if inProcess {
+		w := worker.New(registry, dir, warn)
+		return local.NewInProcess(budget, w.Execute, w.Close), nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, drover.Errorf(drover.Refused, "find drover's own program: %w", err)
+	}
+	return local.New(local.Options{Command: []string{self, "worker"}, Workers: s.workers, Memory: budget, TempDir: dir, Warn: warn})
+}
+
+// workerCommand executes tasks for an engine. Its argument is the directory for its scratch files.
+func (a *app) workerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "worker DIR",
+		Short:  "execute tasks for an engine (started by drover itself)",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ignoreInterrupts()
+			ctx, err := fault.WithEnv(cmd.Context(), "worker")
+			if err != nil {
+				return err
+			}
+			w := worker.New(all.All(), args[0], func(string) {})
+			return w.Serve(ctx, a.in, a.out)
+		},
+	}
+}

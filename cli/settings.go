@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/jobfile"
+	"github.com/droverdata/drover/internal/memory"
+)
+
+const (
+	// stateDir is where drover keeps what it needs, below the working directory.
+	stateDir      = ".drover"
+	defaultLedger = stateDir + "/ledger.db"
+	defaultLease  = 30 * time.Second
+	// leastLease leaves time for a heartbeat or two.
+	leastLease = time.Second
+	// workerMemory is the least a worker is started with, and driverMemory what the driver keeps of the budget for itself.
+	workerMemory = 64 << 20
+	driverMemory = 64 << 20
+	// comfortableMemory is what a worker should have before another one is added by default.
+	comfortableMemory = 256 << 20
+)
+
+// size is a flag or a variable that holds a number of bytes: "4GiB", "500MB".
+type size int64
+
+func (s *size) String() string {
+	if *s == 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(*s), 10)
+}
+
+// Set implements pflag.Value.
+func (s *size) Set(text string) error {
+	n, err := jobfile.ParseSize(text)
+	if err != nil {
+		return err
+	}
+	*s = size(n)
+	return nil
+}
+
+// Type implements pflag.Value.
+func (*size) Type() string { return "size" }
+
+// settings are what flags, job file and environment together say about how to run. A flag wins over the job file, which wins
+// over the environment.
+type settings struct {
+	ledger  string
+	lease   time.Duration
+	memory  int64
+	workers int
+}
+
+// flags are the run flags that a job file or the environment can say too.
+type flags struct {
+	engine  string
+	ledger  string
+	memory  size
+	workers int
+	lease   time.Duration
+}
+
+// ledgerName is for verbs without a job file.
+func (a *app) ledgerName(flag, job string) string {
+	for _, s := range []string{flag, job, a.getenv("DROVER_LEDGER")} {
+		if s != "" {
+			return s
+		}
+	}
+	return defaultLedger
+}
+
+func (a *app) resolve(f flags, job drover.Job) (settings, error) {
+	s := settings{ledger: a.ledgerName(f.ledger, job.Ledger), lease: f.lease, workers: f.workers}
+	engine := f.engine
+	if engine == "" {
+		engine = a.getenv("DROVER_ENGINE")
+	}
+	if engine != "" && engine != "local" {
+		return s, drover.Errorf(drover.Invalid, "unknown engine %q", scrub(engine)).WithHint("this version has the engine local")
+	}
+	if err := a.resolveLease(&s); err != nil {
+		return s, err
+	}
+	if err := a.resolveMemory(&s, f, job); err != nil {
+		return s, err
+	}
+	if s.workers == 0 {
+		s.workers = job.Limits.Workers
+	}
+	if s.workers < 0 || s.workers > 1024 {
+		return s, drover.Errorf(drover.Invalid, "%d workers: it must be between 1 and 1024", s.workers).WithHint("--workers 4")
+	}
+	if s.workers == 0 {
+		s.workers = int(max(1, min(int64(runtime.GOMAXPROCS(0)), (s.memory-driverMemory)/comfortableMemory)))
+	}
+	if least := int64(driverMemory + s.workers*workerMemory); s.memory < least {
+		return s, drover.Errorf(drover.Invalid, "a budget of %d MiB is too small for %d workers", s.memory>>20, s.workers).
+			WithHint("give at least --memory %dMiB, or fewer --workers", least>>20)
+	}
+	return s, nil
+}
+
+func (a *app) resolveLease(s *settings) error {
+	if s.lease == 0 {
+		s.lease = defaultLease
+		if text := a.getenv("DROVER_LEASE"); text != "" {
+			d, err := time.ParseDuration(text)
+			if err != nil {
+				return drover.Errorf(drover.Invalid, "DROVER_LEASE: %q is not a time", text).WithHint("write it like 30s or 2m")
+			}
+			s.lease = d
+		}
+	}
+	if s.lease < leastLease {
+		return drover.Errorf(drover.Invalid, "a lease of %s is too short", s.lease).WithHint("give at least --lease %s", leastLease)
+	}
+	return nil
+}
+
+func (a *app) resolveMemory(s *settings, f flags, job drover.Job) error {
+	s.memory = int64(f.memory)
+	if s.memory == 0 {
+		s.memory = job.Limits.Memory
+	}
+	if text := a.getenv("DROVER_MEMORY"); s.memory == 0 && text != "" {
+		n, err := jobfile.ParseSize(text)
+		if err != nil {
+			return fmt.Errorf("DROVER_MEMORY: %w", err)
+		}
+		s.memory = n
+	}
+	if s.memory > 0 {
+		return nil
+	}
+	n, err := memory.Default()
+	if err != nil {
+		return drover.Errorf(drover.Refused, "%w", err).WithHint("name the budget: --memory 4GiB")
+	}
+	s.memory = n
+	return nil
+}
+
+// scratch returns the absolute path of the directory for temporary files.
+func scratch() (string, error) {
+	dir, err := filepath.Abs(filepath.Join(stateDir, "tmp"))
+	if err != nil {
+		return "", drover.Errorf(drover.Refused, "find the working directory: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", drover.Errorf(drover.Refused, "create the scratch directory: %w", err).
+			WithHint("run drover in a directory that it may write to")
+	}
+	return dir, nil
+}

@@ -1,0 +1,242 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/monitor"
+	"github.com/spf13/cobra"
+)
+
+// rateWindow is how far back from the newest finished chunk the rate of a run looks.
+const rateWindow = time.Minute
+
+func (a *app) statusCommand() *cobra.Command {
+	var name string
+	var asJSON bool
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "status [RUN] [FLAGS]",
+		Short: "show the runs of a ledger, or one run",
+		Long: `Show the newest runs of a ledger, or one of them: its chunks by state, rows and bytes, their rates, memory and the time left.
+A ledger is a SQLite file or a Postgres schema with tables run, chunk and attempt, and any SQL client may read it as well.`,
+		Example: `  drover status
+  drover status r-k3f9
+  drover status r-k3f9 --json --ledger postgres://host/db`,
+		Args:              atMostOne("run"),
+		ValidArgsFunction: a.completeRun,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if limit < 1 {
+				return usage(cmd, "--limit %d: it must be at least 1", limit)
+			}
+			l, err := readLedger(cmd.Context(), a.ledgerName(name, ""))
+			if err != nil {
+				return err
+			}
+			defer l.Shutdown() //nolint:errcheck // nothing was written
+			if len(args) == 0 {
+				return a.listRuns(cmd.Context(), l, limit, asJSON)
+			}
+			return a.showRun(cmd.Context(), l, args[0], asJSON)
+		},
+	}
+	cmd.Flags().StringVar(&name, "ledger", "", "the ledger: a `path` or a postgres:// URL (default .drover/ledger.db; or DROVER_LEDGER)")
+	cmd.Flags().IntVar(&limit, "limit", 20, "how many runs to list")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+// runStatus is one run as status --json prints it.
+type runStatus struct {
+	Run        string           `json:"run"`
+	UID        string           `json:"uid"`
+	Job        string           `json:"job"`
+	State      ledger.RunState  `json:"state"`
+	Engine     string           `json:"engine"`
+	StartedAt  time.Time        `json:"started_at"`
+	FinishedAt *time.Time       `json:"finished_at,omitempty"`
+	Message    string           `json:"message,omitempty"`
+	Chunks     map[string]int64 `json:"chunks"`
+	RowsIn     int64            `json:"rows_in"`
+	RowsOut    int64            `json:"rows_out"`
+	BytesIn    int64            `json:"bytes_in"`
+	BytesOut   int64            `json:"bytes_out"`
+	// Seconds is from the start to the end, or to now.
+	Seconds     float64 `json:"seconds"`
+	PeakMemory  int64   `json:"peak_memory_bytes"`
+	RowsPerSec  float64 `json:"rows_per_second"`
+	BytesPerSec float64 `json:"bytes_per_second"`
+	LeftSeconds float64 `json:"left_seconds,omitempty"`
+}
+
+func statusOf(ctx context.Context, l ledger.Ledger, r ledger.Run) (runStatus, error) {
+	t, err := l.Totals(ctx, r.UID)
+	if err != nil {
+		return runStatus{}, fmt.Errorf("read the totals of run %s: %w", r.ID, err)
+	}
+	s := runStatus{
+		Run: r.ID, UID: r.UID, Job: r.Job, State: r.State, Engine: r.Engine, StartedAt: r.StartedAt.UTC(), Message: r.Message,
+		Chunks: map[string]int64{"total": t.Total()}, RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut,
+		PeakMemory: t.PeakMemory, Seconds: time.Since(r.StartedAt).Seconds(),
+	}
+	for _, state := range []ledger.ChunkState{ledger.Pending, ledger.Running, ledger.ChunkFinished, ledger.ChunkError, ledger.Split} {
+		s.Chunks[string(state)] = t.Chunks[state]
+	}
+	if !r.FinishedAt.IsZero() {
+		at := r.FinishedAt.UTC()
+		s.FinishedAt, s.Seconds = &at, r.FinishedAt.Sub(r.StartedAt).Seconds()
+	}
+	s.Seconds = max(s.Seconds, 0)
+	if s.Seconds > 0 {
+		s.RowsPerSec, s.BytesPerSec = float64(t.RowsIn)/s.Seconds, float64(t.BytesIn)/s.Seconds
+	}
+	return s, nil
+}
+
+// measure sets the rates of an open run to those of the last minute in which chunks were finished: the run may have
+// been interrupted for a night.
+func (s *runStatus) measure(ctx context.Context, l ledger.Ledger) error {
+	var newest time.Time
+	chunks := func(yield func(ledger.ChunkRow) bool) error {
+		for c, err := range l.Chunks(ctx, s.UID, ledger.ChunkFinished) {
+			if err != nil {
+				return fmt.Errorf("read the chunks of run %s: %w", s.Run, err)
+			}
+			if !yield(c) {
+				break
+			}
+		}
+		return nil
+	}
+	if err := chunks(func(c ledger.ChunkRow) bool {
+		if c.FinishedAt.After(newest) {
+			newest = c.FinishedAt
+		}
+		return true
+	}); err != nil || newest.IsZero() {
+		return err
+	}
+	first, rows, bytes, done := newest, int64(0), int64(0), int64(0)
+	if err := chunks(func(c ledger.ChunkRow) bool {
+		if newest.Sub(c.FinishedAt) <= rateWindow {
+			rows, bytes, done = rows+c.RowsIn, bytes+c.BytesIn, done+1
+			if c.StartedAt.Before(first) {
+				first = c.StartedAt
+			}
+		}
+		return true
+	}); err != nil {
+		return err
+	}
+	seconds := newest.Sub(first).Seconds()
+	if seconds <= 0 {
+		return nil
+	}
+	s.RowsPerSec, s.BytesPerSec = float64(rows)/seconds, float64(bytes)/seconds
+	if left := s.Chunks["pending"] + s.Chunks["running"]; s.Chunks["running"] > 0 {
+		s.LeftSeconds = float64(left) * seconds / float64(done)
+	}
+	return nil
+}
+
+func (a *app) listRuns(ctx context.Context, l ledger.Ledger, limit int, asJSON bool) error {
+	runs, err := l.Runs(ctx, limit)
+	if err != nil {
+		return fmt.Errorf("read the runs of the ledger: %w", err)
+	}
+	all := make([]runStatus, 0, len(runs))
+	for _, r := range runs {
+		s, err := statusOf(ctx, l, r)
+		if err != nil {
+			return err
+		}
+		all = append(all, s)
+	}
+	if asJSON {
+		return a.printJSON(map[string]any{"runs": all})
+	}
+	if len(all) == 0 {
+		a.printf("no runs yet\n")
+		return nil
+	}
+	w := tabwriter.NewWriter(a.out, 0, 8, 3, ' ', 0)
+	_, _ = fmt.Fprintln(w, "RUN\tJOB\tSTATE\tCHUNKS\tERRORS\tROWS OUT\tSTARTED\tTOOK")
+	for _, s := range all {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s/%s\t%s\t%s\t%s\t%s\n", s.Run, s.Job, s.State, monitor.Count(s.Chunks["finished"]),
+			monitor.Count(s.Chunks["total"]), monitor.Count(s.Chunks["error"]), monitor.Count(s.RowsOut),
+			s.StartedAt.Local().Format("Jan 2 15:04"), s.took())
+	}
+	_ = w.Flush()
+	return nil
+}
+
+func (s runStatus) took() string {
+	if s.FinishedAt == nil {
+		return "-"
+	}
+	return monitor.Span(time.Duration(s.Seconds * float64(time.Second)))
+}
+
+func (a *app) showRun(ctx context.Context, l ledger.Ledger, id string, asJSON bool) error {
+	r, err := findRun(ctx, l, id)
+	if err != nil {
+		return err
+	}
+	s, err := statusOf(ctx, l, r)
+	if err != nil {
+		return err
+	}
+	if r.FinishedAt.IsZero() {
+		if err := s.measure(ctx, l); err != nil {
+			return err
+		}
+	}
+	if asJSON {
+		return a.printJSON(s)
+	}
+	a.printf("%s", s.text())
+	return nil
+}
+
+func (s runStatus) text() string {
+	var b strings.Builder
+	line := func(label, format string, args ...any) {
+		b.WriteString(monitor.Line(label, fmt.Sprintf(format, args...)) + "\n")
+	}
+	line("run "+s.Run, "%s, %s engine", s.Job, s.Engine)
+	state := string(s.State)
+	if s.Message != "" {
+		state += ": " + s.Message
+	}
+	line("state", "%s", scrub(state))
+	times := "started " + s.StartedAt.Local().Format("2006-01-02 15:04:05")
+	if s.FinishedAt != nil {
+		times += ", finished " + s.FinishedAt.Local().Format("2006-01-02 15:04:05") + ", took " + s.took()
+	}
+	line("time", "%s", times)
+	var states []string
+	for _, state := range []string{"finished", "running", "pending", "error", "split"} {
+		if n := s.Chunks[state]; n > 0 {
+			states = append(states, monitor.Count(n)+" "+state)
+		}
+	}
+	chunks := monitor.Plural(s.Chunks["total"], "chunk")
+	if len(states) > 0 {
+		chunks += ": " + strings.Join(states, ", ")
+	}
+	line("chunks", "%s", chunks)
+	line("rows", "%s in, %s out, %s rows/s", monitor.Count(s.RowsIn), monitor.Count(s.RowsOut), monitor.Short(s.RowsPerSec))
+	line("bytes", "%s in, %s out, %s/s", monitor.Data(s.BytesIn), monitor.Data(s.BytesOut), monitor.Data(int64(s.BytesPerSec)))
+	line("peak memory", "%s a task", monitor.Memory(s.PeakMemory))
+	if s.LeftSeconds > 0 {
+		line("time left", "about %s", monitor.Span(time.Duration(s.LeftSeconds*float64(time.Second))))
+	}
+	if s.Chunks["error"] > 0 {
+		line("see the errors", "drover errors %s", s.Run)
+	}
+	return b.String()
+}
