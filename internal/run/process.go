@@ -37,6 +37,7 @@ const (
 	failed              // nothing is left to do, and some chunks are in error
 	partial             // --only or --limit-chunks left some out
 	drained             // the user asked to stop
+	elsewhere           // another driver ended the run
 )
 
 // process claims and executes tasks until nothing is left for this process.
@@ -75,6 +76,7 @@ type pool struct {
 	mu       sync.Mutex
 	inFlight map[int64]context.CancelCauseFunc // by token
 	stop     error                             // ends the run: further attempts are senseless
+	closed   bool                              // the run is over: another driver ended it
 	finals   int                               // chunks that ended in error here
 	inVain   int                               // attempts since the last success that found a server away or were fenced
 }
@@ -123,11 +125,14 @@ func (p *pool) work(ctx context.Context) (end, error) {
 	freed := make(chan struct{}, p.slots)
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
-	draining, busy := p.o.Drain, 0
+	drain, draining, busy := p.o.Drain, false, 0
 	for {
-		wait := idlePoll
-		for draining != nil && busy < p.slots && p.left != 0 && p.stopped() == nil && ctx.Err() == nil {
+		for !draining && !p.closed && busy < p.slots && p.left != 0 && p.stopped() == nil && ctx.Err() == nil {
 			task, err := p.claim(ctx)
+			if errors.Is(err, ledger.ErrFenced) {
+				p.closed = true
+				break
+			}
 			if err != nil {
 				p.halt(err)
 				break
@@ -142,7 +147,7 @@ func (p *pool) work(ctx context.Context) (end, error) {
 			})
 		}
 		if busy == 0 {
-			if end, err, over := p.over(ctx, draining == nil); over {
+			if end, err, over := p.over(ctx, draining); over {
 				p.events.tick(time.Now(), 0)
 				return end, err
 			}
@@ -152,10 +157,10 @@ func (p *pool) work(ctx context.Context) (end, error) {
 			busy--
 		case now := <-tick.C:
 			p.events.tick(now, busy)
-		case <-draining:
-			draining = nil
+		case <-drain:
+			drain, draining = nil, true
 			p.events.send(monitor.Draining{Running: busy})
-		case <-time.After(wait):
+		case <-time.After(idlePoll):
 		}
 	}
 }
@@ -167,6 +172,9 @@ func (p *pool) over(ctx context.Context, draining bool) (end, error, bool) {
 	}
 	if err := p.stopped(); err != nil {
 		return 0, err, true
+	}
+	if p.closed {
+		return elsewhere, nil, true
 	}
 	t, err := p.o.Ledger.Totals(ctx, p.run.UID)
 	if err != nil {

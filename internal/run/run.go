@@ -145,6 +145,9 @@ func (r *runner) all(ctx context.Context) (Summary, error) {
 		return r.summary(ctx)
 	}
 	err = r.work(ctx)
+	if ctx.Err() != nil && err != nil && drover.KindOf(err) != drover.Interrupted {
+		err = drover.Errorf(drover.Interrupted, "stopped: %w", err).WithHint("the same command goes on where this one stopped")
+	}
 	// The summary is owed to the user also after an interruption.
 	summary, sumErr := r.summary(context.WithoutCancel(ctx))
 	return summary, errors.Join(err, sumErr)
@@ -157,10 +160,15 @@ func (r *runner) work(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if end != complete {
-			return r.stopShort(ctx, end)
+		var again bool
+		switch end {
+		case complete:
+			again, err = r.publish(ctx)
+		case elsewhere:
+			again, err = r.othersDid(ctx)
+		default:
+			err = r.stopShort(ctx, end)
 		}
-		again, err := r.publish(ctx)
 		if err != nil || !again {
 			return err
 		}
