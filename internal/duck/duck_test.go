@@ -172,12 +172,44 @@ func TestNowIsTheRunsStart(t *testing.T) {
 	}
 }
 
+func TestAgeCountsFromTheRunsStart(t *testing.T) {
+	s := open(t, Options{Now: time.Date(2026, 11, 21, 23, 30, 0, 0, time.UTC)})
+	got := texts(t, s, "SELECT age(DATE '2025-11-21'), age(TIMESTAMPTZ '2025-11-21'), age(DATE '2020-01-02', DATE '2020-01-01'), ago(INTERVAL 1 DAY)")
+	if want := "1 year|1 year|1 day|2026-11-20 23:30:00+00"; got != want {
+		t.Fatalf("got %s", got)
+	}
+}
+
+func TestTextsTellNullFromEmpty(t *testing.T) {
+	s := open(t, Options{})
+	rows, err := s.Texts(t.Context(), "SELECT NULL AS a, '' AS b, 1.50 AS c UNION ALL SELECT 'x', 'y', 2 -- and a comment")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 2 || rows[0][0] != nil || *rows[0][1] != "" || *rows[0][2] != "1.50" || *rows[1][0] != "x" {
+		t.Fatalf("got %v", rows)
+	}
+	st, err := s.Prepare("SELECT 1 AS a, 2 AS a, 3 AS \"B\"")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	if got := strings.Join(st.Names(), ","); got != "a,a,B" {
+		t.Fatalf("got %s", got)
+	}
+}
+
 func TestErrorsCarryCodeAndOffset(t *testing.T) {
 	s := open(t, Options{})
 	sql := "SELECT 1 AS a,\n  nope + 1 FROM (SELECT 2 AS b)"
 	_, err := s.Query(t.Context(), sql)
 	var e *drover.Error
 	if !errors.As(err, &e) || e.Kind != drover.Invalid || e.Code != "Binder Error" || e.Offset != strings.Index(sql, "nope")+1 {
+		t.Fatalf("got %#v", err)
+	}
+	sql = "SELECT b AS c,\nb + nope,\nb + nope FROM (SELECT 2 AS b, 3 AS nope2)"
+	_, err = s.Describe(t.Context(), sql)
+	if !errors.As(err, &e) || e.Offset != strings.Index(sql, "nope")+1 {
 		t.Fatalf("got %#v", err)
 	}
 	err = s.Exec(t.Context(), "SELECT 'n/a'::DOUBLE FROM range(3) WHERE range > 1 AND 'x' || range::VARCHAR <> ''")

@@ -2,6 +2,7 @@ package duck
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -17,7 +18,8 @@ func newError(kind drover.Kind, typ db.ErrorType, msg, sql string) *drover.Error
 	e := &drover.Error{Kind: kind, Message: msg}
 	if m := caret.FindStringSubmatchIndex(msg); m != nil {
 		if sql != "" {
-			e.Offset = caretOffset(sql, msg[m[4]:m[5]], m[7]-m[6]-len("LINE : ")-(m[3]-m[2]))
+			line, _ := strconv.Atoi(msg[m[2]:m[3]])
+			e.Offset = caretOffset(sql, line, msg[m[4]:m[5]], m[7]-m[6]-len("LINE : ")-(m[3]-m[2]))
 		}
 		e.Message = msg[:m[0]]
 	}
@@ -31,17 +33,21 @@ func newError(kind drover.Kind, typ db.ErrorType, msg, sql string) *drover.Error
 	return e
 }
 
-// caretOffset returns the 1-based offset in sql of column col (from 0) of the excerpt that DuckDB printed, or 0. Long lines are
+// caretOffset returns the 1-based offset in sql of column col (from 0) of the excerpt that DuckDB printed of a line, or 0. Long lines are
 // printed cut, with "..." on the cut sides.
-func caretOffset(sql, excerpt string, col int) int {
+func caretOffset(sql string, line int, excerpt string, col int) int {
+	start := 0
+	for range line - 1 {
+		start += strings.IndexByte(sql[start:], '\n') + 1
+	}
 	text := excerpt
 	if strings.HasPrefix(text, "...") {
 		text, col = text[3:], col-3
 	}
 	text = strings.TrimSuffix(text, "...")
-	at := strings.Index(sql, text)
+	at := strings.Index(sql[start:], text)
 	if at < 0 || col < 0 || col > len(text) {
 		return 0
 	}
-	return at + col + 1
+	return start + at + col + 1
 }

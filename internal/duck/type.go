@@ -2,6 +2,7 @@ package duck
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -25,10 +26,15 @@ func (s *Session) logicalType(name string) (db.LogicalType, error) {
 	return db.PreparedStatementColumnLogicalType(st.st, 0), nil
 }
 
-// Describe returns the columns of a SELECT, without running it.
+// Describe returns the columns of a SELECT, without running it. Errors carry the offset of DuckDB's caret in sql.
 func (s *Session) Describe(ctx context.Context, sql string) (drover.Schema, error) {
-	rows, err := s.Query(ctx, "DESCRIBE "+sql)
+	const verb = "DESCRIBE "
+	rows, err := s.Query(ctx, verb+sql)
 	if err != nil {
+		var e *drover.Error
+		if errors.As(err, &e) && e.Offset > 0 {
+			e.Offset = max(e.Offset-len(verb), 0)
+		}
 		return nil, err
 	}
 	defer rows.Close()

@@ -22,61 +22,144 @@ type Compiled struct {
 	Reads []string
 }
 
-// Compile compiles steps over input. The session only parses and binds; nothing is read. An error that the user can mend is a
+// Compile compiles steps over input. The session only parses and binds; no data is read. An error that the user can mend is a
 // *drover.Error of kind Invalid with the expression's place in the job: "steps[1].set.revenue".
 func Compile(ctx context.Context, s *duck.Session, steps []drover.Step, input drover.Schema) (Compiled, error) {
-	out := input
-	sql := "SELECT * FROM " + step.Input()
-	for i, st := range steps {
-		next := sql
-		switch st.Kind() {
-		case "select":
-			next = "SELECT " + list(st.Select) + ", " + step.Tag + " FROM (" + sql + ")"
-		case "drop":
-			next = "SELECT * EXCLUDE (" + list(st.Drop) + ") FROM (" + sql + ")"
-		case "filter":
-			next = "SELECT * FROM (" + sql + ") WHERE (" + st.Filter + ")"
-		default:
-			return Compiled{}, drover.Errorf(drover.Invalid, "step %d (%s) is not supported", i+1, st.Kind())
-		}
-		sql = next
-	}
-	cols, err := s.Describe(ctx, step.Program{SQL: sql}.Over("("+empty(input)+")"))
+	c, err := compile(ctx, s, steps, input)
 	if err != nil {
-		return Compiled{}, fmt.Errorf("compile steps: %w", err)
+		return Compiled{}, err
 	}
-	for i, c := range cols[:len(cols)-1] {
-		if j := input.Index(c.Name); j >= 0 {
-			cols[i] = input[j]
-			cols[i].From = input[j].Name
+	return c.finish(), nil
+}
+
+// compiler is the state between two steps.
+type compiler struct {
+	s      *duck.Session
+	prover *prover
+	input  drover.Schema
+
+	columns []column
+	layers  []layer
+	reads   map[string]bool // source columns, lower case
+	// opaque says why the program must see whole chunks.
+	opaque string
+	// filtered says that rows were removed since the last fence.
+	filtered bool
+}
+
+// column is a column between two steps.
+type column struct {
+	drover.Column
+	// deps is the source columns that its values come from.
+	deps []string
+}
+
+func compile(ctx context.Context, s *duck.Session, steps []drover.Step, input drover.Schema) (*compiler, error) {
+	c := &compiler{
+		s: s, input: input, reads: map[string]bool{},
+		prover: &prover{s: s, known: map[string]string{}},
+	}
+	for _, col := range input {
+		if err := c.fits(col.Name, "source", c.columns); err != nil {
+			return nil, err
+		}
+		col.From = col.Name
+		c.columns = append(c.columns, column{Column: col, deps: []string{col.Name}})
+	}
+	if len(input) == 0 {
+		return nil, drover.Errorf(drover.Refused, "the source has no columns").WithField("source")
+	}
+	c.layers = []layer{{items: c.items(), identity: true}}
+	for i, st := range steps {
+		field := fmt.Sprintf("steps[%d].%s", i, st.Kind())
+		if err := c.step(ctx, st, field); err != nil {
+			return nil, err
+		}
+		if len(c.columns) == 0 {
+			return nil, drover.Errorf(drover.Invalid, "step %d (%s) leaves no columns", i+1, st.Kind()).WithField(field)
 		}
 	}
-	out = cols[:len(cols)-1]
-	return Compiled{Program: step.Program{SQL: sql, RowWise: true}, Output: out, Reads: input.Names()}, nil
-}
-
-func list(names []string) string {
-	q := make([]string, len(names))
-	for i, n := range names {
-		q[i] = duck.Ident(n)
-	}
-	return strings.Join(q, ", ")
-}
-
-func empty(schema drover.Schema) string {
-	var b strings.Builder
-	for _, c := range schema {
-		t := c.Type
-		if t == "" {
-			t = "BLOB"
+	if c.opaque != "" {
+		for _, col := range c.columns {
+			if col.Type == "" {
+				return nil, c.untyped(col.Column, "steps")
+			}
 		}
-		fmt.Fprintf(&b, "NULL::%s AS %s, ", t, duck.Ident(c.Name))
 	}
-	return "SELECT " + b.String() + "0::BIGINT AS " + step.Tag + " WHERE false"
+	return c, nil
 }
 
-// Explain looks for the step and the column behind the failure of a chunk. relation yields schema's columns and step.Tag, and may be
-// scanned any number of times. It returns nil where no step fails over relation.
-func Explain(ctx context.Context, s *duck.Session, steps []drover.Step, schema drover.Schema, relation string) (*drover.Error, error) {
-	return nil, ctx.Err()
+func (c *compiler) step(ctx context.Context, st drover.Step, field string) error {
+	switch st.Kind() {
+	case "select":
+		return c.selectColumns(st.Select, field)
+	case "drop":
+		return c.drop(st.Drop, field)
+	case "rename":
+		return c.rename(st.Rename, field)
+	case "filter":
+		return c.filter(ctx, st.Filter, field)
+	case "set":
+		return c.set(ctx, st.Set, field)
+	case "cast":
+		return c.cast(ctx, st.Cast, field)
+	case "sql":
+		return c.sql(ctx, st.SQL, field)
+	}
+	return drover.Errorf(drover.Invalid, "the step is empty").
+		WithField(strings.TrimSuffix(field, ".")).WithHint("steps are select, drop, rename, filter, set, cast and sql")
+}
+
+func (c *compiler) finish() Compiled {
+	out := Compiled{Program: step.Program{SQL: c.render(), RowWise: c.opaque == "", Why: c.opaque}}
+	for _, col := range c.columns {
+		out.Output = append(out.Output, col.Column)
+		if col.From == "" {
+			c.read(col.deps)
+		}
+	}
+	for _, col := range c.input {
+		if c.reads[strings.ToLower(col.Name)] {
+			out.Reads = append(out.Reads, col.Name)
+		}
+	}
+	return out
+}
+
+func (c *compiler) read(sources []string) {
+	for _, name := range sources {
+		c.reads[strings.ToLower(name)] = true
+	}
+}
+
+// schema is the columns between two steps, as expressions see them.
+func (c *compiler) schema() drover.Schema {
+	out := make(drover.Schema, len(c.columns))
+	for i, col := range c.columns {
+		out[i] = col.Column
+	}
+	return out
+}
+
+// deps returns the source columns behind columns of the current schema.
+func (c *compiler) deps(names []string) []string {
+	schema := c.schema()
+	var out []string
+	for _, name := range names {
+		out = append(out, c.columns[schema.Index(name)].deps...)
+	}
+	return out
+}
+
+// placeholder is a SELECT of no rows with the columns of a schema. Columns without a DuckDB type are blobs in it.
+func placeholder(schema drover.Schema) string {
+	items := make([]string, len(schema))
+	for i, col := range schema {
+		typ := col.Type
+		if typ == "" {
+			typ = "BLOB"
+		}
+		items[i] = "NULL::" + typ + " AS " + duck.Ident(col.Name)
+	}
+	return "SELECT " + strings.Join(items, ", ") + " WHERE false"
 }
