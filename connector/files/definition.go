@@ -1,0 +1,24 @@
+package files
+
+import (
+	"context"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+)
+
+// Definition is the files connector.
+func Definition() connector.Definition {
+	return connector.Definition{
+		Name:      Name,
+		NewSource: func() drover.Source { return &Source{} },
+		NewSink:   func() drover.Sink { return &Sink{} },
+		OpenSource: func(ctx context.Context, spec drover.Source, env connector.Env) (connector.Source, error) {
+			s, ok := spec.(*Source)
+			if !ok {
+				return nil, drover.Errorf(drover.Invalid, "files cannot read a %T", spec)
+			}
+			return openSource(ctx, s, env)
+		},
+	}
+}

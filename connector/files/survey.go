@@ -1,0 +1,282 @@
+package files
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/fnv"
+	"io/fs"
+	"strings"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/storage"
+)
+
+// batchFiles is how many files are looked at with one query.
+const batchFiles = 1000
+
+// survey is what all files of a source agree on. It is found once, when a job is bound, and kept in the run: chunks are never sniffed.
+type survey struct {
+	Format string `json:"format"`
+	Roots  []root `json:"roots"`
+	// Hive is the partition columns.
+	Hive []drover.Column `json:"hive,omitempty"`
+	// Dialect is set for CSV.
+	Dialect *dialect `json:"dialect,omitempty"`
+	// Files, Bytes and Digest tell whether the list of files is still the same.
+	Files  int64  `json:"files"`
+	Bytes  int64  `json:"bytes"`
+	Digest string `json:"digest"`
+
+	schema drover.Schema
+}
+
+// listing digests a list of files: names, sizes, times.
+type listing struct{ h hash.Hash }
+
+func newDigest() listing { return listing{fnv.New128a()} }
+
+func (l listing) add(f file) {
+	// A hash never fails to write.
+	_, _ = fmt.Fprintf(l.h, "%d/%s\x00%d\x00%d\n", f.Root, f.Rel, f.Size, f.MTime)
+}
+
+func (l listing) sum() string { return hex.EncodeToString(l.h.Sum(nil)) }
+
+// look surveys the files of roots.
+func (s *source) look(ctx context.Context, session *duck.Session, roots []root) (*survey, error) {
+	sv := &survey{Format: s.spec.Format, Roots: roots}
+	u := union{explicit: sv.Format}
+	var first file
+	hive := hiveTypes{}
+	digest := newDigest()
+	var all []string // JSON is described as a whole
+	err := s.batches(ctx, roots, sv.Format, true, func(batch []file) error {
+		paths := make([]string, len(batch))
+		for i, f := range batch {
+			paths[i] = f.path(roots)
+			says := formatOf(f.Rel)
+			switch {
+			case sv.Files == 0 && sv.Format == "" && says == "":
+				return drover.Errorf(drover.Refused, "the name of %s says no format", paths[i]).
+					WithField("source.files.format").WithHint("write format: parquet, csv, json or arrow")
+			case sv.Files == 0 && sv.Format == "":
+				sv.Format = says
+			case u.explicit == "" && says != sv.Format:
+				return drover.Errorf(drover.Refused, "the files are of different formats: %s is %s, %s is %s", first.path(roots), sv.Format, paths[i], says).
+					WithHint("read one format at a time, with a glob such as **/*.%s", sv.Format)
+			}
+			if sv.Files == 0 {
+				first = f
+			}
+			sv.Files++
+			sv.Bytes += f.Size
+			digest.add(f)
+			hive.add(f.Rel)
+		}
+		switch sv.Format {
+		case formatParquet:
+			shapes, at, err := parquetShapes(ctx, session, paths)
+			if err != nil {
+				return err
+			}
+			for i, p := range paths {
+				if err := u.addShape(p, shapes, at[i]); err != nil {
+					return err
+				}
+			}
+		case formatCSV:
+			for i, p := range paths {
+				f, err := sniffCSV(ctx, session, p, batch[i].Size, sv.Dialect)
+				if err != nil {
+					return err
+				}
+				if sv.Dialect == nil {
+					sv.Dialect = &f.dialect
+				}
+				u.guess(f.columns)
+			}
+		case formatArrow:
+			for _, p := range paths {
+				sh, err := arrowShape(ctx, s.store, p)
+				if err != nil {
+					return err
+				}
+				if err := u.add(p, sh); err != nil {
+					return err
+				}
+			}
+		case formatJSON:
+			all = append(all, paths...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if sv.Files == 0 {
+		return nil, s.nothing(roots)
+	}
+	if sv.Format == formatJSON {
+		sh, err := jsonColumns(ctx, session, all, sv.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		u.guess(sh)
+	}
+	sv.Digest = digest.sum()
+	for i := range u.columns {
+		if u.columns[i].Type == nullType {
+			u.columns[i].Type = "VARCHAR"
+			if sv.Format == formatParquet || sv.Format == formatArrow {
+				u.columns[i].Type = "INTEGER" // what DuckDB itself makes of a column of NULLs
+			}
+		}
+	}
+	if sv.Hive, err = hive.columns(ctx, s.store, session, roots, u.columns); err != nil {
+		return nil, err
+	}
+	sv.schema = u.columns
+	for _, h := range sv.Hive {
+		if i := sv.schema.Index(h.Name); i < 0 {
+			sv.schema = append(sv.schema, h)
+		}
+	}
+	return sv, nil
+}
+
+// nothing says what was looked for in vain.
+func (s *source) nothing(roots []root) error {
+	var where []string
+	for _, r := range roots {
+		where = append(where, r.String())
+	}
+	what := "files named *.parquet, *.csv, *.json, *.arrow or alike"
+	if s.spec.Format != "" {
+		what = s.spec.Format + " files"
+	}
+	return drover.Errorf(drover.Refused, "there is no data in %s: no %s that are not empty, or hidden by a leading . or _", strings.Join(where, ", "), what).
+		WithHint("check source.files.path; write format: if the names do not say it")
+}
+
+// union is the columns of all files by name, in the order in which they are met.
+type union struct {
+	explicit string
+	columns  drover.Schema
+	from     []string // the first file with the column
+	kinds    map[string]bool
+}
+
+// add adds a file whose types are declared: what does not widen exactly is refused.
+func (u *union) add(path string, sh shape) error {
+	for _, c := range sh {
+		i := u.columns.Index(c.Name)
+		if i < 0 {
+			u.columns = append(u.columns, drover.Column{Name: c.Name, Type: c.Type})
+			u.from = append(u.from, path)
+			continue
+		}
+		t, ok := widen(u.columns[i].Type, c.Type)
+		if !ok {
+			return &drover.Error{
+				Kind: drover.Refused, Column: c.Name,
+				Message: fmt.Sprintf("column %s is %s in %s and %s in %s", c.Name, u.columns[i].Type, u.from[i], c.Type, path),
+				Hint:    "read the files in separate jobs, or rewrite one with the other's type",
+			}
+		}
+		if u.columns[i].Type == nullType {
+			u.from[i] = path
+		}
+		u.columns[i].Type = t
+	}
+	return nil
+}
+
+// addShape is add for a batch in which many files have one shape.
+func (u *union) addShape(path string, shapes []shape, kind int) error {
+	var key strings.Builder
+	for _, c := range shapes[kind] {
+		key.WriteString(c.Name + "\x00" + c.Type + "\x00")
+	}
+	if u.kinds[key.String()] {
+		return nil
+	}
+	if u.kinds == nil {
+		u.kinds = map[string]bool{}
+	}
+	u.kinds[key.String()] = true
+	return u.add(path, shapes[kind])
+}
+
+// guess adds a file whose types were sniffed.
+func (u *union) guess(sh shape) {
+	for _, c := range sh {
+		if i := u.columns.Index(c.Name); i >= 0 {
+			u.columns[i].Type = guess(u.columns[i].Type, c.Type)
+			continue
+		}
+		u.columns = append(u.columns, drover.Column{Name: c.Name, Type: c.Type})
+	}
+}
+
+// hiveTypes collects the partition columns of the files' paths.
+type hiveTypes struct {
+	order []string
+	text  map[string]bool // has a value that is not an integer
+	some  map[string]bool // has a value
+}
+
+func (h *hiveTypes) add(rel string) {
+	for _, p := range parseHive(rel) {
+		if h.text == nil {
+			h.text, h.some = map[string]bool{}, map[string]bool{}
+		}
+		if _, ok := h.text[p.Column]; !ok {
+			h.order = append(h.order, p.Column)
+			h.text[p.Column] = false
+		}
+		if !p.Null {
+			h.some[p.Column] = true
+			h.text[p.Column] = h.text[p.Column] || !printsAsInteger(p.Value)
+		}
+	}
+}
+
+// columns decides the types: as the files or the dataset's _common_metadata declare them; else integer where every value prints back the same
+// (00501 stays text).
+func (h *hiveTypes) columns(ctx context.Context, store storage.Store, s *duck.Session, roots []root, inFiles drover.Schema) ([]drover.Column, error) {
+	if len(h.order) == 0 {
+		return nil, nil
+	}
+	declared := inFiles
+	for _, r := range roots {
+		path := r.Base + "/" + commonMetadata
+		if _, err := store.Stat(ctx, path); errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return nil, drover.Errorf(drover.Refused, "read %s: %w", path, err)
+		}
+		sh, err := parquetShape(ctx, s, path)
+		if err != nil {
+			return nil, err
+		}
+		declared = append(declared[:len(declared):len(declared)], sh...)
+	}
+	var out []drover.Column
+	for _, name := range h.order {
+		c := drover.Column{Name: name, Type: "VARCHAR"}
+		if i := declared.Index(name); i >= 0 {
+			c.Type = declared[i].Type
+		} else if h.some[name] && !h.text[name] {
+			c.Type = "BIGINT"
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// commonMetadata is the Parquet file without rows that declares a dataset's whole schema, partition columns included.
+const commonMetadata = "_common_metadata"

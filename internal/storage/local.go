@@ -1,0 +1,226 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Local is the store of this machine's file systems. Areas are hidden folders on the dataset's own file system, so that a commit is a
+// rename.
+type Local struct{}
+
+func absolute(name string) (string, error) {
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return "", fmt.Errorf("make %s absolute: %w", name, err)
+	}
+	return abs, nil
+}
+
+// Stat implements Store.
+func (Local) Stat(_ context.Context, path string) (Object, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return Object{}, err
+	}
+	return object(path, fi), nil
+}
+
+func object(path string, fi fs.FileInfo) Object {
+	return Object{Path: path, Size: fi.Size(), ModTime: fi.ModTime(), Dir: fi.IsDir()}
+}
+
+type localReader struct {
+	*os.File
+	size int64
+}
+
+func (r localReader) Size() int64 { return r.size }
+
+// Open implements Store.
+func (Local) Open(_ context.Context, path string) (Reader, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return localReader{f, fi.Size()}, nil
+}
+
+// Put implements Store.
+func (Local) Put(_ context.Context, path string, data []byte) error {
+	return write(path, data, os.Rename)
+}
+
+// PutIfAbsent implements Store.
+func (Local) PutIfAbsent(_ context.Context, path string, data []byte) error {
+	return write(path, data, os.Link)
+}
+
+// write gives a durable temporary file its name by place.
+func write(path string, data []byte, place func(from, to string) error) (err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "_drover_put_*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := os.Remove(f.Name()); e != nil && !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}()
+	// CreateTemp's mode is for secrets; a dataset's files are for whoever the umask allows.
+	if err := f.Chmod(0o666 &^ umask()); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if _, err := f.Write(data); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Sync(); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := place(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// Remove implements Store.
+func (Local) Remove(_ context.Context, path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Prune implements Store.
+func (Local) Prune(_ context.Context, dir, root string) error {
+	for strings.HasPrefix(dir, root+string(filepath.Separator)) {
+		entries, err := os.ReadDir(dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return err
+		case len(entries) > 0:
+			return nil
+		default:
+			// Somebody may write into it just now: then it is not empty any more, and stays.
+			if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				if again, e := os.ReadDir(dir); e == nil && len(again) > 0 {
+					return nil
+				}
+				return err
+			}
+		}
+		dir = filepath.Dir(dir)
+	}
+	return nil
+}
+
+// OpenArea implements Store.
+func (Local) OpenArea(_ context.Context, area string) error { return os.MkdirAll(area, 0o777) }
+
+// HasArea implements Store.
+func (Local) HasArea(_ context.Context, area string) (bool, error) { return exists(area) }
+
+// Scratch implements Store. It makes one folder, never the area: a late attempt must not bring a closed area back.
+func (Local) Scratch(_ context.Context, area, name string) (string, error) {
+	dir := filepath.Join(area, name)
+	return dir, os.Mkdir(dir, 0o777)
+}
+
+// Stage implements Store. The token is the file's path within the area.
+func (Local) Stage(_ context.Context, area, file string) (string, error) {
+	token, err := filepath.Rel(area, file)
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	if err := f.Sync(); err != nil {
+		return "", errors.Join(fmt.Errorf("sync %s: %w", file, err), f.Close())
+	}
+	if err := f.Close(); err != nil {
+		return "", err
+	}
+	for dir := filepath.Dir(file); len(dir) >= len(area); dir = filepath.Dir(dir) {
+		if err := syncDir(dir); err != nil {
+			return "", err
+		}
+	}
+	return filepath.ToSlash(token), nil
+}
+
+// HasStaged implements Store.
+func (Local) HasStaged(_ context.Context, area, token string) (bool, error) {
+	return exists(filepath.Join(area, filepath.FromSlash(token)))
+}
+
+// Commit implements Store.
+func (Local) Commit(_ context.Context, area, token, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	err := os.Rename(filepath.Join(area, filepath.FromSlash(token)), path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if done, e := exists(path); e == nil && done {
+			return nil
+		}
+	}
+	return err
+}
+
+// Sync implements Store.
+func (Local) Sync(_ context.Context, dir string) error { return syncDir(dir) }
+
+// CloseArea implements Store. The rename closes the area at once, for whoever still writes into it.
+func (Local) CloseArea(_ context.Context, area string) error {
+	closed := area + "~"
+	if err := os.RemoveAll(closed); err != nil {
+		return err
+	}
+	if err := os.Rename(area, closed); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	if err := syncDir(filepath.Dir(area)); err != nil {
+		return err
+	}
+	return os.RemoveAll(closed)
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	if err := d.Sync(); err != nil {
+		return errors.Join(fmt.Errorf("sync %s: %w", dir, err), d.Close())
+	}
+	return d.Close()
+}
