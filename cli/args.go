@@ -66,9 +66,6 @@ func atMostOne(what string) cobra.PositionalArgs {
 
 // flagError explains a flag that cannot be parsed.
 func flagError(cmd *cobra.Command, err error) error {
-	if e, ok := errors.AsType[*drover.Error](err); ok {
-		return e
-	}
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -87,7 +84,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	}
 	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		if e, ok := errors.AsType[*drover.Error](bad.Unwrap()); ok {
-			return e
+			named := *e
+			named.Message = "--" + bad.GetFlag().Name + ": " + e.Message
+			return &named
 		}
 		return usage(cmd, "--%s: %q is not %s", bad.GetFlag().Name, bad.GetValue(), article(bad.GetFlag().Value.Type()))
 	}

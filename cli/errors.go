@@ -21,8 +21,9 @@ func (a *app) errorsCommand() *cobra.Command {
 	var name string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "errors [RUN] [FLAGS]",
-		Short: "show each failed chunk with its error",
+		Use:                   "errors [RUN] [FLAGS]",
+		DisableFlagsInUseLine: true,
+		Short:                 "show each failed chunk with its error",
 		Long: `Show the chunks of a run that failed, with their errors and the command that retries just those. Equal errors are shown
 once, with all their chunks. Without a run, it is the newest one of the ledger.`,
 		Example: `  drover errors

@@ -20,8 +20,9 @@ func (a *app) planCommand() *cobra.Command {
 	var set []string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "plan JOB.yaml [FLAGS]",
-		Short: "show what would run; writes nothing",
+		Use:                   "plan JOB.yaml [FLAGS]",
+		DisableFlagsInUseLine: true,
+		Short:                 "show what would run; writes nothing",
 		Long: `Show what a run of a job would do: its chunks with estimated rows and bytes, the columns and the SQL of each stage,
 and how the result will be published. The source and the target are looked at; nothing is written, not even a ledger.`,
 		Example: `  drover plan taxi.yaml

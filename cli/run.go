@@ -36,8 +36,9 @@ type runFlags struct {
 func (a *app) runCommand() *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
-		Use:   "run JOB.yaml [FLAGS]",
-		Short: "start, join or resume a job",
+		Use:                   "run JOB.yaml [FLAGS]",
+		DisableFlagsInUseLine: true,
+		Short:                 "start, join or resume a job",
 		Long: `Run a job. The same command on the same job file does whichever applies: it starts a run, joins one that is going
 on (on a shared ledger), resumes one that was interrupted, or lists again what failed.
 
@@ -198,10 +199,11 @@ func (a *app) engine(registry connector.Registry, s settings, dir string, inProc
 // workerCommand executes tasks for an engine. Its argument is the directory for its scratch files.
 func (a *app) workerCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:    "worker DIR",
-		Short:  "execute tasks for an engine (started by drover itself)",
-		Hidden: true,
-		Args:   cobra.ExactArgs(1),
+		Use:                   "worker DIR",
+		DisableFlagsInUseLine: true,
+		Short:                 "execute tasks for an engine (started by drover itself)",
+		Hidden:                true,
+		Args:                  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ignoreInterrupts()
 			ctx, err := fault.WithEnv(cmd.Context(), "worker")

@@ -20,8 +20,9 @@ func (a *app) statusCommand() *cobra.Command {
 	var asJSON bool
 	var limit int
 	cmd := &cobra.Command{
-		Use:   "status [RUN] [FLAGS]",
-		Short: "show the runs of a ledger, or one run",
+		Use:                   "status [RUN] [FLAGS]",
+		DisableFlagsInUseLine: true,
+		Short:                 "show the runs of a ledger, or one run",
 		Long: `Show the newest runs of a ledger, or one of them: its chunks by state, rows and bytes, their rates, memory and the time left.
 A ledger is a SQLite file or a Postgres schema with tables run, chunk and attempt, and any SQL client may read it as well.`,
 		Example: `  drover status

@@ -24,9 +24,10 @@ func buildVersion() string {
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "print the version",
-		Args:  noArgs,
+		Use:                   "version",
+		DisableFlagsInUseLine: true,
+		Short:                 "print the version",
+		Args:                  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			a.printf("%s\n", buildVersion())
 			return nil

@@ -27,7 +27,7 @@ var raw string
 var job []byte
 
 // fingerprint says in one row what a table holds; %s is a relation with the job's output columns.
-const fingerprint = `SELECT count(*)::text, coalesce(sum(revenue), 0)::text, round(coalesce(sum(revenue_per_employee), 0)::numeric, 2)::text,
+const fingerprint = `SELECT count(*)::text, coalesce(sum(revenue), 0)::text, coalesce(sum(round(revenue_per_employee::numeric, 4)), 0)::text,
 	md5(coalesce(string_agg(concat_ws('|', id, email, city, state, zip_code, attributes, tags, uid, updated_at, founded), ',' ORDER BY id), ''))
 	FROM %s t`
 

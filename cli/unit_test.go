@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/jobfile"
+)
+
+func TestScrubHidesPasswords(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"dial postgres://u:hunter2@h/db failed", "dial postgres://u:***@h/db failed"},
+		{"postgres://u@h/db?password=hunter2&x=1", "postgres://u@h/db?password=***&x=1"},
+		{"host=h password=hunter2 dbname=d", "host=h password=*** dbname=d"},
+		{"host=h Password = 'hunter2 and a \\' quote' dbname=d", "host=h Password = *** dbname=d"},
+		{"https://host:8080/path has no password", "https://host:8080/path has no password"},
+		{"nothing to hide: 12:30 and a@b", "nothing to hide: 12:30 and a@b"},
+	} {
+		if got := scrub(c.text); got != c.want {
+			t.Errorf("scrub(%q) = %q, want %q", c.text, got, c.want)
+		}
+	}
+}
+
+func TestAgainRepeatsTheCommandWithoutSecrets(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"run", "a b.yaml", "--new", "--quiet"}, "drover run 'a b.yaml' --quiet"},
+		{[]string{"run", "a.yaml", "--retry-errors", "--only", "it's"}, `drover run a.yaml --only 'it'\''s'`},
+		{[]string{"run", "a.yaml", "--set", "state=NY", "--set", "PASSWORD=hunter2", "--set=RAW_URL=x"}, "drover run a.yaml --set state=NY --set 'PASSWORD=***' '--set=RAW_URL=***'"},
+		{[]string{"run", "a.yaml", "--ledger", "postgres://u:hunter2@h/db"}, "drover run a.yaml --ledger 'postgres://u:***@h/db'"},
+	} {
+		if got := (&app{args: c.args}).again(); got != c.want {
+			t.Errorf("%q: got %s, want %s", c.args, got, c.want)
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{errChunksFailed, 1},
+		{drover.Errorf(drover.Invalid, "x"), 2},
+		{&jobfile.Error{File: "f", Err: drover.Errorf(drover.Invalid, "x")}, 2},
+		{fmt.Errorf("open: %w", drover.Errorf(drover.Refused, "x")), 3},
+		{drover.Errorf(drover.Unreachable, "x"), 3},
+		{drover.Errorf(drover.Data, "x"), 3},
+		{errors.New("x"), 3},
+		{drover.Errorf(drover.Interrupted, "x"), 130},
+		{fmt.Errorf("read: %w", context.Canceled), 130},
+	} {
+		if got := exitCode(c.err); got != c.want {
+			t.Errorf("%v: exit code %d, want %d", c.err, got, c.want)
+		}
+	}
+}
+
+func TestAFlagWinsOverTheJobFileWhichWinsOverTheEnvironment(t *testing.T) {
+	env := map[string]string{"DROVER_LEDGER": "env.db", "DROVER_MEMORY": "1GiB", "DROVER_LEASE": "1m"}
+	a := &app{getenv: func(name string) string { return env[name] }}
+	job := drover.Job{Ledger: "job.db", Limits: drover.Limits{Memory: 2 << 30, Workers: 3}}
+	for _, c := range []struct {
+		name string
+		f    flags
+		job  drover.Job
+		want settings
+	}{
+		{"environment", flags{workers: 1}, drover.Job{}, settings{"env.db", time.Minute, 1 << 30, 1}},
+		{"job file", flags{}, job, settings{"job.db", time.Minute, 2 << 30, 3}},
+		{"flags", flags{ledger: "flag.db", memory: 4 << 30, workers: 5, lease: time.Second}, job, settings{"flag.db", time.Second, 4 << 30, 5}},
+	} {
+		got, err := a.resolve(c.f, c.job)
+		if err != nil || got != c.want {
+			t.Errorf("%s: got %+v, %v, want %+v", c.name, got, err, c.want)
+		}
+	}
+}
+
+func TestJobFileOfFindsTheOneFileWithTheName(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a.yaml", "# a comment\nname: other\n")
+	write("b.yml", "name: \"trips\" # mine\n")
+	if got := jobFileOf(dir, "trips"); filepath.Base(got) != "b.yml" {
+		t.Errorf("found %s", got)
+	}
+	write("c.yaml", "name: trips\n")
+	if got := jobFileOf(dir, "trips"); got != "JOB.yaml" {
+		t.Errorf("found %s of two", got)
+	}
+}
+
+func TestTheFirstSignalDrainsAndTheSecondStops(t *testing.T) {
+	ctx, s := listen(t.Context())
+	defer s.close()
+	s.begin()
+	s.signals <- syscall.SIGTERM
+	<-s.drain
+	if ctx.Err() != nil {
+		t.Fatal("the first signal stopped")
+	}
+	s.signals <- os.Interrupt
+	<-ctx.Done()
+}
+
+func TestASignalBeforeThereIsWorkStops(t *testing.T) {
+	ctx, s := listen(t.Context())
+	defer s.close()
+	s.signals <- os.Interrupt
+	<-ctx.Done()
+}
+
+func TestEqualErrorsAreShownOnce(t *testing.T) {
+	same := func(sample string) *drover.Error {
+		return &drover.Error{Kind: drover.Data, Field: "steps[0].set.x", Column: "x", Message: "cannot convert", Sample: sample}
+	}
+	got := groups([]chunkError{{Chunk: 1, Error: same("a")}, {Chunk: 2, Error: &drover.Error{Message: "other"}}, {Chunk: 3, Error: same("b")}, {Chunk: 4}})
+	if len(got) != 3 || len(got[0]) != 2 || got[0][1].Chunk != 3 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestAPanicIsAShortMessageAndAFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	var text buffer
+	a := &app{err: &text}
+	if code := a.reportPanic("boom postgres://u:hunter2@h/d"); code != 3 {
+		t.Errorf("exit code %d", code)
+	}
+	files, err := filepath.Glob(".drover/crash-*.txt")
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	stack, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{string(text), string(stack)} {
+		if contains(s, "hunter2") || !contains(s, "boom") {
+			t.Errorf("%s", s)
+		}
+	}
+	if contains(string(text), "goroutine") || !contains(string(stack), "goroutine") {
+		t.Errorf("the stack is in the wrong place:\n%s", text)
+	}
+}
