@@ -84,7 +84,8 @@ func createTable(name string, columns []sinkColumn, key []string) string {
 	return fmt.Sprintf("CREATE TABLE %s (%s)", name, strings.Join(defs, ", "))
 }
 
-// tempTable returns the statement that creates a transaction's own table of columns, in the types they arrive in or in the target's.
+// tempTable returns the statement that creates a transaction's own table, called pg_temp.NAME, of columns in the types that they arrive in
+// (wire), or in the target's.
 func tempTable(name string, columns []sinkColumn, wire bool) string {
 	defs := make([]string, len(columns))
 	for i, c := range columns {
@@ -96,5 +97,5 @@ func tempTable(name string, columns []sinkColumn, wire bool) string {
 			defs[i] += " COLLATE " + c.Collation
 		}
 	}
-	return fmt.Sprintf("CREATE TEMP TABLE %s (%s) ON COMMIT DROP", quote(name), strings.Join(defs, ", "))
+	return fmt.Sprintf("CREATE TABLE %s (%s) ON COMMIT DROP", name, strings.Join(defs, ", "))
 }

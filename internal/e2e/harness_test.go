@@ -50,6 +50,19 @@ type result struct {
 	stdout, stderr string
 }
 
+// check holds for every command: no Go stack, no password.
+func (r result) check(t *testing.T) {
+	t.Helper()
+	for _, text := range []string{r.stdout, r.stderr} {
+		if strings.Contains(text, "goroutine ") || strings.Contains(text, "panic:") {
+			t.Errorf("drover printed a Go stack:\n%s", text)
+		}
+		if strings.Contains(text, secret) {
+			t.Errorf("drover printed the password:\n%s", text)
+		}
+	}
+}
+
 // summary decodes what run --json printed.
 func (r result) summary(t *testing.T) run.Summary {
 	t.Helper()
@@ -64,12 +77,16 @@ func (r result) summary(t *testing.T) run.Summary {
 type place struct {
 	dir string
 	env []string
+	// admin is the superuser's URL of the place's database, where it has one.
+	admin string
 }
 
 func newPlace(t *testing.T) *place {
 	t.Helper()
 	dir := t.TempDir()
-	return &place{dir: dir, env: append(os.Environ(), "HOME="+dir, "TMPDIR="+dir)}
+	p := &place{dir: dir, env: append(os.Environ(), "HOME="+dir, "TMPDIR="+dir)}
+	t.Cleanup(func() { p.keepsSecret(t) })
+	return p
 }
 
 func (p *place) setenv(name, value string) { p.env = append(p.env, name+"="+value) }
@@ -106,9 +123,7 @@ func (p *place) drover(t *testing.T, extra []string, args ...string) result {
 	case err != nil:
 		t.Fatal(err)
 	}
-	if strings.Contains(r.stderr, "goroutine ") {
-		t.Fatalf("drover %s printed a Go stack:\n%s", strings.Join(args, " "), r.stderr)
-	}
+	r.check(t)
 	return r
 }
 

@@ -3,7 +3,9 @@ package pgcopy
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/bits"
+	"strings"
 )
 
 // The sign words of a numeric (src/backend/utils/adt/numeric.c).
@@ -207,4 +209,53 @@ func AppendNumeric(dst []byte, d Decimal, scale int, trim bool) []byte {
 		dst = binary.BigEndian.AppendUint16(dst, groups[i])
 	}
 	return dst
+}
+
+// textDigits bounds NumericText.
+const textDigits = 60
+
+// NumericText returns a numeric's decimal text for a message, cut after some digits.
+func NumericText(p []byte) string {
+	if len(p) < 8 {
+		return ""
+	}
+	n, weight := int(binary.BigEndian.Uint16(p)), int(int16(binary.BigEndian.Uint16(p[2:])))
+	scale := int(binary.BigEndian.Uint16(p[6:]))
+	text := ""
+	switch binary.BigEndian.Uint16(p[4:]) {
+	case numericNaN:
+		return "NaN"
+	case numericPInf:
+		return "Infinity"
+	case numericNInf:
+		return "-Infinity"
+	case numericNeg:
+		text = "-"
+	}
+	n = min(n, (len(p)-8)/2)
+	group := func(i int) string { // the i-th group of four digits behind the first
+		if i < 0 || i >= n {
+			return "0000"
+		}
+		return fmt.Sprintf("%04d", binary.BigEndian.Uint16(p[8+2*i:]))
+	}
+	whole := ""
+	for i := 0; i <= weight && len(whole) < textDigits; i++ {
+		whole += group(i)
+	}
+	if whole = strings.TrimLeft(whole, "0"); whole == "" {
+		whole = "0"
+	}
+	text += whole
+	if weight >= textDigits/4 {
+		return text + "…"
+	}
+	if scale == 0 {
+		return text
+	}
+	frac := ""
+	for i := weight + 1; len(frac) < min(scale, textDigits); i++ {
+		frac += group(i)
+	}
+	return text + "." + frac[:min(scale, textDigits)]
 }

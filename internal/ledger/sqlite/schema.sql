@@ -68,3 +68,11 @@ CREATE TABLE attempt (
 	fingerprint TEXT NOT NULL,    -- of what it ran with
 	PRIMARY KEY (run_id, token, stage, chunk_id)
 ) STRICT, WITHOUT ROWID;
+
+-- What the planner of queries believes about sizes. Left alone it takes all chunks of a stage for a handful.
+ANALYZE sqlite_schema;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+	('chunk', 'chunk', '100000 100000 100000 1'),
+	('chunk', 'chunk_claimable', '10000 10000 10000 1'),
+	('attempt', 'attempt', '100000 100000 10 10 1');
+ANALYZE sqlite_schema;

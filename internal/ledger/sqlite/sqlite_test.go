@@ -21,3 +21,5 @@ func fixture(tb testing.TB) ledgertest.Harness {
 }
 
 func TestLedger(t *testing.T) { ledgertest.Run(t, fixture) }
+
+func BenchmarkClaimFinish(b *testing.B) { ledgertest.Rate(b, fixture) }
