@@ -33,11 +33,11 @@ const (
 type end int
 
 const (
-	complete end = iota // every chunk is finished
-	failed              // nothing is left to do, and some chunks are in error
-	partial             // --only or --limit-chunks left some out
-	drained             // the user asked to stop
-	elsewhere           // another driver ended the run
+	complete  end = iota // every chunk is finished
+	failed               // nothing is left to do, and some chunks are in error
+	partial              // --only or --limit-chunks left some out
+	drained              // the user asked to stop
+	elsewhere            // another driver ended the run
 )
 
 // process claims and executes tasks until nothing is left for this process.
