@@ -174,3 +174,12 @@ func hasState(err error, code string) bool {
 func refuse(format string, args ...any) *drover.Error {
 	return drover.Errorf(drover.Refused, format, args...)
 }
+
+// openSink returns the sink of a vocabulary value. It connects on first use.
+func openSink(_ context.Context, spec drover.Sink, env connector.Env) (connector.Sink, error) {
+	s, ok := spec.(*Sink)
+	if !ok {
+		return nil, fmt.Errorf("open a postgres sink: got %T", spec)
+	}
+	return newSink(s, env), nil
+}

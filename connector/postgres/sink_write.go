@@ -1,0 +1,217 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/fault"
+	"github.com/jackc/pgx/v5"
+)
+
+// The temporary tables of an attempt: rows in the types that they arrive in, and in the target's.
+const (
+	arrived = "drover_arrived"
+	typed   = "drover_typed"
+)
+
+// Write implements connector.Sink: the rows of all chunks that have no receipt yet, and their receipts, in one transaction.
+func (s *tableSink) Write(ctx context.Context, attempt connector.Attempt, open func(ctx context.Context, chunks []connector.Chunk) (connector.Input, error)) ([]connector.Receipt, error) {
+	run := attempt.Run
+	st, err := decodeSinkState(run)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := s.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.release(conn)
+	ids := make([]int64, len(attempt.Chunks))
+	for i, c := range attempt.Chunks {
+		ids[i] = c.ID
+	}
+	receipts, err := s.readReceipts(ctx, conn, run, ids)
+	if err != nil {
+		return nil, err
+	}
+	rest := without(attempt.Chunks, receipts)
+	if len(rest) == 0 {
+		return receipts, nil
+	}
+	in, err := open(ctx, rest)
+	if err != nil {
+		return nil, err
+	}
+	mark := attemptMark(run, attempt.Token)
+	var fresh []connector.Receipt
+	err = s.transaction(ctx, conn, "write to "+st.Target.String(), settings{lockTimeout, mark}, func(tx pgx.Tx) error {
+		counts, err := s.put(ctx, tx, st, in, len(rest))
+		if err != nil {
+			return err
+		}
+		fresh = make([]connector.Receipt, len(rest))
+		for i, c := range rest {
+			read := in.Relation.Count(i)
+			fresh[i] = connector.Receipt{
+				ChunkID: c.ID, Token: attempt.Token, RowsIn: read.Rows, RowsScanned: read.Scanned, BytesIn: read.Bytes,
+				RowsOut: counts[i].rows, BytesOut: counts[i].bytes, PeakMemory: in.PeakMemory(),
+			}
+		}
+		fault.Point(ctx)
+		err = s.unblocked(ctx, run, mark, attempt.Token, func() error { return s.insertReceipts(ctx, tx, run, fresh) })
+		if err != nil {
+			return err
+		}
+		fault.Point(ctx)
+		return s.passGate(ctx, tx, run, st)
+	})
+	fault.Point(ctx)
+	if err != nil {
+		return nil, err
+	}
+	receipts = append(receipts, fresh...)
+	slices.SortFunc(receipts, func(a, b connector.Receipt) int { return cmp.Compare(a.ChunkID, b.ChunkID) })
+	return receipts, nil
+}
+
+// passGate holds the run's gate open until the transaction ends, or fails where it is closed.
+func (s *tableSink) passGate(ctx context.Context, tx pgx.Tx, run connector.Run, st sinkState) error {
+	g, err := s.lockGate(ctx, tx, run.UID, "FOR SHARE")
+	if err != nil {
+		return err
+	}
+	if g == nil || !g.open {
+		return drover.Errorf(drover.Fenced, "run %s is closed; nothing was written to %s", run.ID, st.Target)
+	}
+	if st.staged() {
+		return nil
+	}
+	oid, err := tableOID(ctx, tx.Conn(), st.Target)
+	if err == nil && oid != st.OID {
+		err = refuse("%s has been dropped and made again since the run began", st.Target).WithHint("start afresh with --new")
+	}
+	return err
+}
+
+// put brings the input's rows into the table that the run writes.
+func (s *tableSink) put(ctx context.Context, tx pgx.Tx, st sinkState, in connector.Input, n int) ([]loaded, error) {
+	into := st.Into.sql()
+	if !casts(st.Columns) && st.Mode != Upsert {
+		return s.copyInto(ctx, tx, st, into, in, n)
+	}
+	source, typ := "pg_temp."+arrived, "pg_temp."+typed
+	if !casts(st.Columns) {
+		source = typ
+	}
+	if _, err := tx.Exec(ctx, tempTable(source, st.Columns, true)); err != nil {
+		return nil, err
+	}
+	counts, err := s.copyInto(ctx, tx, st, source, in, n)
+	if err != nil {
+		return nil, err
+	}
+	if st.Mode != Upsert {
+		return counts, assign(ctx, tx, st, source, into)
+	}
+	if source != typ {
+		if _, err := tx.Exec(ctx, tempTable(typ, st.Columns, false)); err != nil {
+			return nil, err
+		}
+		if err := assign(ctx, tx, st, source, typ); err != nil {
+			return nil, err
+		}
+	}
+	return counts, merge(ctx, tx, st, typ)
+}
+
+func (s *tableSink) copyInto(ctx context.Context, tx pgx.Tx, st sinkState, table string, in connector.Input, n int) ([]loaded, error) {
+	columns, err := s.copyColumns(ctx, tx.Conn(), st, table)
+	if err != nil {
+		return nil, err
+	}
+	sql := fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT binary)", table, quoteAll(names(st.Columns)))
+	return load(ctx, tx.Conn().PgConn(), sql, in, n, columns)
+}
+
+// copyColumns describes the columns of a table that COPY fills, in the order of the output.
+func (s *tableSink) copyColumns(ctx context.Context, conn *pgx.Conn, st sinkState, name string) ([]column, error) {
+	var t table
+	if err := conn.QueryRow(ctx, `SELECT to_regclass($1)::oid`, name).Scan(&t.oid); err != nil {
+		return nil, wrap(err, "look up "+name)
+	}
+	if err := t.readColumns(ctx, conn); err != nil {
+		return nil, wrap(err, "read the columns of "+name)
+	}
+	columns := make([]column, len(st.Columns))
+	for i, c := range st.Columns {
+		found := find(t.columns, c.Name)
+		if found == nil {
+			return nil, columnError(c.Name, "column %s of %s has been dropped since the run began", c.Name, name).WithHint("start afresh with --new")
+		}
+		columns[i] = *found
+	}
+	return columns, nil
+}
+
+// assign moves rows from one table to another by Postgres's assignment casts. For a value that does not fit it finds the column and
+// the value, which the server's error lacks.
+func assign(ctx context.Context, tx pgx.Tx, st sinkState, from, to string) error {
+	cols := quoteAll(names(st.Columns))
+	step, err := tx.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = step.Exec(ctx, fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s", to, cols, cols, from))
+	if err == nil {
+		return step.Commit(ctx)
+	}
+	if rollErr := step.Rollback(ctx); rollErr != nil {
+		return errors.Join(err, rollErr)
+	}
+	var e *drover.Error
+	wrapped := wrap(err, "write to "+st.Target.String())
+	if errors.As(wrapped, &e) && e.Kind == drover.Data && e.Column == "" {
+		findCulprit(ctx, tx, st, from, e)
+	}
+	return wrapped
+}
+
+// findCulprit casts one column after the other until one fails as e did, and sets e's Column and Sample. Rows arrive in the table's order
+// until the one that fails. Best effort: the transaction is lost anyway.
+func findCulprit(ctx context.Context, tx pgx.Tx, st sinkState, from string, e *drover.Error) {
+	for _, c := range st.Columns {
+		if !c.Cast {
+			continue
+		}
+		step, err := tx.Begin(ctx)
+		if err != nil {
+			return
+		}
+		good := 0
+		rows, err := step.Query(ctx, fmt.Sprintf("SELECT (%s::%s) IS NULL FROM %s", quote(c.Name), c.Type, from))
+		if err == nil {
+			for rows.Next() {
+				good++
+			}
+			rows.Close()
+			err = rows.Err()
+		}
+		if rollErr := step.Rollback(ctx); rollErr != nil {
+			return
+		}
+		if !hasState(err, e.Code) {
+			continue
+		}
+		e.Column = c.Name
+		var value *string
+		if tx.QueryRow(ctx, fmt.Sprintf("SELECT %s::text FROM %s OFFSET $1 LIMIT 1", quote(c.Name), from), good).Scan(&value) == nil && value != nil {
+			e.Sample = sample(*value)
+		}
+		return
+	}
+}
