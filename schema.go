@@ -10,6 +10,8 @@ type Column struct {
 	Type string `json:"type,omitempty"`
 	// Native is the type in the words of the system that the column comes from ("numeric(12,2)", "inet").
 	Native string `json:"native,omitempty"`
+	// Collation is the native type's collation, quoted and qualified, where it is not the type's own.
+	Collation string `json:"collation,omitempty"`
 	// NotNull says that the system guarantees the absence of NULLs.
 	NotNull bool `json:"not_null,omitempty"`
 	// From names the source column whose values this one repeats unchanged. Empty for a computed column.

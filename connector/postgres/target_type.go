@@ -95,17 +95,10 @@ func elementType(duckdb string) (string, bool) {
 // untouched reports whether a column repeats a Postgres source's column, in that column's own type.
 func untouched(c drover.Column) bool { return c.From != "" && c.Native != "" }
 
-// splitCollation separates a native type from the collation that may follow it.
-func splitCollation(native string) (typ, collation string) {
-	typ, collation, _ = strings.Cut(native, " COLLATE ")
-	return typ, collation
-}
-
 // wireType returns the Postgres type in which a column's values arrive, and its collation if that is not the type's own.
 func wireType(c drover.Column) (typ, collation string, err error) {
 	if untouched(c) {
-		typ, collation = splitCollation(c.Native)
-		return typ, collation, nil
+		return c.Native, c.Collation, nil
 	}
 	typ, why, hint := postgresType(c.Type)
 	if typ != "" {
