@@ -195,7 +195,7 @@ func TestRefusals(t *testing.T) {
 		"unnest in set":               {[]drover.Step{set(p("x", "unnest(tags)"))}, "steps[0].set.x", 1, "unnest() makes several rows", ""},
 		"star in set":                 {[]drover.Step{set(p("x", "*"))}, "steps[0].set.x", 1, "* stands for several expressions", ""},
 		"COLUMNS in set":              {[]drover.Step{set(p("x", "COLUMNS('i.*')"))}, "steps[0].set.x", 1, "COLUMNS() stands for several", ""},
-		"unknown function":            {[]drover.Step{set(p("x", "uper(name)"))}, "steps[0].set.x", 1, "uper() is not a scalar function", `Did you mean "upper"?`},
+		"unknown function":            {[]drover.Step{set(p("x", "uper(name)"))}, "steps[0].set.x", 1, "there is no scalar function uper()", `Did you mean "upper"?`},
 		"wrong argument":              {[]drover.Step{set(p("x", "1 + upper(employees)"))}, "steps[0].set.x", 5, "Binder Error: No function matches", "Candidate functions"},
 		"smuggled FROM":               {[]drover.Step{filter("1) FROM x; --")}, "steps[0].filter", 2, "syntax error", ""},
 		"second expression":           {[]drover.Step{set(p("x", "1, 2"))}, "steps[0].set.x", 0, "is not one expression", ""},
@@ -234,7 +234,7 @@ func TestRefusals(t *testing.T) {
 		"describe":                    {[]drover.Step{sql("DESCRIBE chunk")}, "steps[0].sql", 0, "DESCRIBE, SHOW and SUMMARIZE", ""},
 		"no chunk":                    {[]drover.Step{sql("SELECT 1 AS a")}, "steps[0].sql", 0, "does not read chunk", ""},
 		"duplicate columns":           {[]drover.Step{sql("SELECT id, name AS ID FROM chunk")}, "steps[0].sql", 0, `columns "id" and "ID" differ only in case`, ""},
-		"sql syntax":                  {[]drover.Step{sql("SELECT * FORM chunk")}, "steps[0].sql", 10, "syntax error", ""},
+		"sql syntax":                  {[]drover.Step{sql("SELECT * FORM chunk")}, "steps[0].sql", 15, "syntax error", ""},
 		"sql unknown after multibyte": {[]drover.Step{sql("SELECT 'éé' AS x,\n nope FROM chunk")}, "steps[0].sql", 22, `Referenced column "nope"`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

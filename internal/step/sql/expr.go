@@ -47,6 +47,9 @@ func (c *compiler) expression(ctx context.Context, text, field string) (expr, er
 	}
 	if o != nil {
 		e := bad("%s", o.why).WithHint("a step that needs more than one row is written as sql: SELECT ... FROM chunk, with chunk: in the job")
+		if o.meant != "" {
+			e = e.WithHint("Did you mean %q?", o.meant)
+		}
 		if o.unknown != "" {
 			e = unknownColumn(o.unknown, schema).WithField(field)
 		}

@@ -3,6 +3,8 @@ package sqlstep
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/droverdata/drover/internal/duck"
@@ -96,7 +98,7 @@ func (p *prover) judge(ctx context.Context, name string) (string, error) {
 	case clock[name]:
 		return "", nil
 	case f == nil:
-		return name + "() is not a scalar function", nil
+		return notScalar(name), nil
 	case f.aggregate:
 		return name + "() is an aggregate", nil
 	case f.unstable != "" && f.unstable != "CONSISTENT_WITHIN_QUERY":
@@ -120,4 +122,11 @@ func (p *prover) judge(ctx context.Context, name string) (string, error) {
 		}
 	}
 	return "", nil
+}
+
+func notScalar(name string) string { return "there is no scalar function " + name + "()" }
+
+// meant returns the function that an unknown name may stand for.
+func (p *prover) meant(name string) string {
+	return nearest(name, slices.Sorted(maps.Keys(p.functions)))
 }

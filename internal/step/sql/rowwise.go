@@ -32,6 +32,7 @@ type objection struct {
 	why     string
 	at      int    // byte offset in the parsed text, or -1
 	unknown string // the name of a column that does not exist, if that is why
+	meant   string // the function that may be meant by one that does not exist
 }
 
 func (o *objection) text() string {
@@ -124,7 +125,11 @@ func (p *prover) call(ctx context.Context, n node, sc *scope) (*objection, error
 		return nil, err
 	}
 	if why != "" {
-		return object(n, "%s", why), nil
+		o := object(n, "%s", why)
+		if why == notScalar(name) {
+			o.meant = p.meant(name)
+		}
+		return o, nil
 	}
 	return p.all(ctx, sc, n.kids("children")...)
 }
