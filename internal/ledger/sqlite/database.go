@@ -79,6 +79,9 @@ func (d *database) Write(ctx context.Context, synced bool, fn func(sqlstore.Tx) 
 	}
 	// Only waiting for the lock can take long. After it nothing is interrupted: a statement takes less than the cleaning up would.
 	_, err = d.writer.ExecContext(ctx, "BEGIN IMMEDIATE")
+	if err == nil {
+		err = ctx.Err() // the driver may not have noticed
+	}
 	inner := context.WithoutCancel(ctx)
 	if err == nil {
 		err = fn(transaction{ctx: inner, d: d, prepare: d.prepared})
