@@ -2,13 +2,170 @@ package sqlstep
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/duck"
 )
 
+// maxSample and maxMessage bound what an error shows of a value and of DuckDB's message, in bytes.
+const (
+	maxSample  = 60
+	maxMessage = 240
+)
+
 // Explain looks for the step and the column behind the failure of a chunk. relation yields schema's columns and step.Tag, and may be
-// scanned any number of times. It returns nil where no step fails over relation.
+// scanned any number of times; the session runs nothing else meanwhile. The answer is of kind Data with Field, Column and Sample
+// filled where they are known, and nil where no step fails over relation.
+//
+// It runs ever longer prefixes of the steps until one fails, then the expressions of that step one by one, then the one at fault
+// inside TRY to find a row. A failed chunk can afford that.
 func Explain(ctx context.Context, s *duck.Session, steps []drover.Step, schema drover.Schema, relation string) (*drover.Error, error) {
-	return nil, ctx.Err()
+	if c, err := compile(ctx, s, nil, schema); err != nil {
+		return nil, err
+	} else if failure, err := attempt(ctx, s, c.finish().Program.Over(relation)); failure != nil || err != nil {
+		return nil, err // the source cannot be read: no step is to blame
+	}
+	for n := range steps {
+		c, err := compile(ctx, s, steps[:n+1], schema)
+		if err != nil {
+			return nil, err
+		}
+		failure, err := attempt(ctx, s, c.finish().Program.Chunk(relation, 0))
+		if err != nil {
+			return nil, err
+		}
+		if failure != nil {
+			return blame(ctx, s, steps, n, schema, relation, failure)
+		}
+	}
+	return nil, nil
+}
+
+// attempt runs a query to its end. An error of the data is the first result; one of anything else the second.
+func attempt(ctx context.Context, s *duck.Session, query string) (*drover.Error, error) {
+	err := s.Exec(ctx, query)
+	var e *drover.Error
+	if errors.As(err, &e) && e.Kind == drover.Data {
+		return e, nil
+	}
+	return nil, err
+}
+
+// suspect is an expression of a step that may have failed.
+type suspect struct {
+	field, column, sql string
+	reads              []string
+}
+
+// blame finds which expression of step n failed.
+func blame(ctx context.Context, s *duck.Session, steps []drover.Step, n int, schema drover.Schema, relation string, failure *drover.Error) (*drover.Error, error) {
+	st := steps[n]
+	out := *failure
+	out.Field = fmt.Sprintf("steps[%d].%s", n, st.Kind())
+	c, err := compile(ctx, s, steps[:n], schema)
+	if err != nil {
+		return nil, err
+	}
+	suspects, err := c.suspects(ctx, st, out.Field)
+	if err != nil {
+		return nil, err
+	}
+	before := "(" + c.finish().Program.Chunk(relation, 0) + ") AS chunk"
+	for _, x := range suspects {
+		found, err := attempt(ctx, s, "SELECT "+x.sql+" FROM "+before)
+		if err != nil {
+			return nil, err
+		}
+		if found == nil {
+			continue
+		}
+		out = *found
+		out.Field, out.Column = x.field, x.column
+		if err := sample(ctx, s, x, before, &out); err != nil {
+			return nil, err
+		}
+		break
+	}
+	message, _, _ := strings.Cut(out.Message, "\n")
+	message = shorten(message, maxMessage) // it repeats the value, which may be long
+	out.Message = fmt.Sprintf("step %d (%s): %s", n+1, st.Kind(), message)
+	if out.Code != "" {
+		out.Message = fmt.Sprintf("step %d (%s): %s: %s", n+1, st.Kind(), out.Code, message)
+	}
+	return &out, nil
+}
+
+// suspects lists the expressions of a step over the compiler's columns.
+func (c *compiler) suspects(ctx context.Context, st drover.Step, field string) ([]suspect, error) {
+	var out []suspect
+	add := func(field, column, text string) error {
+		e, err := c.expression(ctx, text, field)
+		if err != nil {
+			return err
+		}
+		out = append(out, suspect{field: field, column: column, sql: e.sql, reads: e.reads})
+		return nil
+	}
+	switch st.Kind() {
+	case "filter":
+		return out, add(field, "", st.Filter)
+	case "set":
+		for _, p := range st.Set {
+			if err := add(field+"."+p.Key, p.Key, p.Value); err != nil {
+				return nil, err
+			}
+		}
+	case "cast":
+		for _, p := range st.Cast {
+			typ, err := c.typeName(ctx, p.Value, field+"."+p.Key)
+			if err != nil {
+				return nil, err
+			}
+			if err := add(field+"."+p.Key, p.Key, "CAST("+duck.Ident(p.Key)+" AS "+typ+")"); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// sample finds a row on which x fails, and in it the value at fault: of the only column that x reads, or of the one whose value the
+// message repeats.
+func sample(ctx context.Context, s *duck.Session, x suspect, before string, out *drover.Error) error {
+	if len(x.reads) == 0 {
+		return nil
+	}
+	columns := make([]string, len(x.reads))
+	for i, name := range x.reads {
+		columns[i] = duck.Ident(name)
+	}
+	// TRY answers NULL for an error; the inner coalesce tells that from an expression that is NULL.
+	rows, err := s.Texts(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+before+
+		"\nWHERE TRY(coalesce(CAST("+x.sql+" AS VARCHAR), '')) IS NULL LIMIT 1")
+	if err != nil || len(rows) == 0 {
+		var e *drover.Error
+		if err == nil || errors.As(err, &e) {
+			return nil // TRY cannot catch it: the error goes without a sample
+		}
+		return err
+	}
+	guilty := -1
+	for i, v := range rows[0] {
+		if v != nil && *v != "" && strings.Contains(out.Message, *v) && (guilty < 0 || len(*v) > len(*rows[0][guilty])) {
+			guilty = i
+		}
+	}
+	if guilty < 0 && len(x.reads) == 1 {
+		guilty = 0
+	}
+	if guilty >= 0 {
+		out.Column = x.reads[guilty]
+		if v := rows[0][guilty]; v != nil {
+			out.Sample = shorten(*v, maxSample)
+		}
+	}
+	return nil
 }

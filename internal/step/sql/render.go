@@ -13,8 +13,8 @@ type layer struct {
 	items    []string
 	identity bool
 	where    []string
-	// fence keeps conditions of later layers above this one: DuckDB would merge and reorder them, so that an expression meets rows
-	// that an earlier filter removed. OFFSET 0 stops conditions and lets projections pass.
+	// fence keeps conditions of later layers above this one. DuckDB merges nested conditions and orders them by cost, all but those
+	// that it knows to raise errors; a fence needs no such knowledge. OFFSET 0 stops conditions and lets projections pass.
 	fence bool
 	// query is a sql step instead of items and where.
 	query *query
