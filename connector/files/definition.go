@@ -20,5 +20,12 @@ func Definition() connector.Definition {
 			}
 			return openSource(ctx, s, env)
 		},
+		OpenSink: func(_ context.Context, spec drover.Sink, env connector.Env) (connector.Sink, error) {
+			s, ok := spec.(*Sink)
+			if !ok {
+				return nil, drover.Errorf(drover.Invalid, "files cannot write a %T", spec)
+			}
+			return openSink(s, env)
+		},
 	}
 }

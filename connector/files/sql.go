@@ -56,36 +56,17 @@ type cell struct {
 
 // texts runs query and calls row with each of its rows, all columns as VARCHAR. row is called after the query has ended, so it may run others.
 func texts(ctx context.Context, s *duck.Session, query string, row func([]cell) error) error {
-	rows, err := s.Query(ctx, "SELECT COLUMNS(*)::VARCHAR FROM ("+query+")")
+	rows, err := s.Texts(ctx, query)
 	if err != nil {
 		return err
 	}
-	var all [][]cell
-	err = func() error {
-		defer rows.Close()
-		for {
-			c, err := rows.Next()
-			if err != nil || c.Rows() == 0 {
-				return err
-			}
-			for i := range c.Rows() {
-				cells := make([]cell, c.Columns())
-				for j := range cells {
-					v := c.Vector(j)
-					if !duck.Valid(v.Mask(), i) {
-						cells[j].Null = true
-						continue
-					}
-					cells[j].Text = string(duck.Data[duck.String](v)[i].Bytes())
-				}
-				all = append(all, cells)
+	for _, r := range rows {
+		cells := make([]cell, len(r))
+		for i, v := range r {
+			if cells[i].Null = v == nil; v != nil {
+				cells[i].Text = *v
 			}
 		}
-	}()
-	if err != nil {
-		return err
-	}
-	for _, cells := range all {
 		if err := row(cells); err != nil {
 			return err
 		}

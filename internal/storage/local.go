@@ -166,9 +166,9 @@ func (Local) Stage(_ context.Context, area, file string) (string, error) {
 	return filepath.ToSlash(token), nil
 }
 
-// HasStaged implements Store.
-func (Local) HasStaged(_ context.Context, area, token string) (bool, error) {
-	return exists(filepath.Join(area, filepath.FromSlash(token)))
+// Staged implements Store.
+func (l Local) Staged(ctx context.Context, area, token string) (Object, error) {
+	return l.Stat(ctx, filepath.Join(area, filepath.FromSlash(token)))
 }
 
 // Commit implements Store.

@@ -40,6 +40,8 @@ type Store interface {
 	// Links to folders are followed, except into a folder that the path lies in already. A dir that is not there has no files.
 	List(ctx context.Context, dir string, hidden bool) iter.Seq2[Object, error]
 	Open(ctx context.Context, path string) (Reader, error)
+	// Writable returns an error where objects cannot be made in dir. It writes nothing.
+	Writable(ctx context.Context, dir string) error
 	// Put makes path hold data, whole or not at all.
 	Put(ctx context.Context, path string, data []byte) error
 	// PutIfAbsent is Put, or fs.ErrExist where path exists.
@@ -58,8 +60,8 @@ type Store interface {
 	Scratch(ctx context.Context, area, name string) (dir string, err error)
 	// Stage makes a file of a scratch folder durable and returns the token that Commit takes. The file is not touched any more.
 	Stage(ctx context.Context, area, file string) (token string, err error)
-	// HasStaged reports whether Commit would find the token's file.
-	HasStaged(ctx context.Context, area, token string) (bool, error)
+	// Staged returns the staged file that Commit would make visible.
+	Staged(ctx context.Context, area, token string) (Object, error)
 	// Commit makes a staged file visible at path. Where it was committed before it changes nothing; fs.ErrNotExist where there is
 	// neither the staged file nor the visible one.
 	Commit(ctx context.Context, area, token, path string) error

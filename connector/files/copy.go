@@ -1,0 +1,150 @@
+package files
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/duck"
+)
+
+// The staged folders' columns: partition columns by number, and the number of a file of at most max_rows_per_file rows.
+const (
+	partColumn = "__drover_p"
+	fileColumn = "__drover_file"
+	// textMark precedes every text in a staged folder's name: DuckDB writes NULL and the text __HIVE_DEFAULT_PARTITION__ to one
+	// folder and one file name, where the later overwrites the earlier.
+	textMark = "v"
+)
+
+// maxOpenFiles is how many partitions a task keeps open. DuckDB's own limit of 100 closes the oldest and begins a second file for it.
+const maxOpenFiles = 100_000
+
+// copy writes the rows of query, which has output's columns, below scratch.
+func (s *sink) copy(ctx context.Context, session *duck.Session, output drover.Schema, query, scratch string) error {
+	if s.format() == formatArrow {
+		return s.copyArrow(ctx, session, output, query, scratch)
+	}
+	if err := session.Exec(ctx, fmt.Sprintf("SET partitioned_write_max_open_files = %d", maxOpenFiles)); err != nil {
+		return fmt.Errorf("prepare DuckDB: %w", err)
+	}
+	folders, exprs := s.folders(output)
+	data := s.inFiles(output)
+	columns := idents(data.Names())
+	if s.format() == formatJSON {
+		columns = jsonLine(data)
+	}
+	sql := "SELECT " + columns
+	for i, f := range folders {
+		sql += fmt.Sprintf(", %s AS %s", exprs[i], duck.Ident(f))
+	}
+	sql += " FROM (" + query + ")"
+	options := s.copyOptions()
+	target := filepath.Join(scratch, "0"+stagedSuffix)
+	if len(folders) > 0 {
+		target = scratch
+		options = append(options, "PARTITION_BY ("+idents(folders)+")", "FILENAME_PATTERN '{i}'",
+			"FILE_EXTENSION "+duck.Literal(strings.TrimPrefix(stagedSuffix, ".")), "OVERWRITE_OR_IGNORE")
+	}
+	return session.Exec(ctx, fmt.Sprintf("COPY (%s) TO %s (%s)", sql, duck.Literal(target), strings.Join(options, ", ")))
+}
+
+// inFiles returns the columns that lie in the files.
+func (s *sink) inFiles(output drover.Schema) drover.Schema {
+	var data drover.Schema
+	for _, c := range output {
+		if !s.partitions(c.Name) {
+			data = append(data, c)
+		}
+	}
+	return data
+}
+
+// folders returns the columns that name staged folders, and their expressions.
+func (s *sink) folders(output drover.Schema) (names, exprs []string) {
+	var keys []string
+	for i, p := range s.spec.Partition {
+		c := output[output.Index(p)]
+		expr := duck.Ident(c.Name)
+		keys = append(keys, expr)
+		if folded(c.Type) {
+			expr = duck.Literal(textMark) + " || " + expr + "::VARCHAR"
+		}
+		names = append(names, fmt.Sprintf("%s%d", partColumn, i))
+		exprs = append(exprs, expr)
+	}
+	if n := s.spec.MaxRowsPerFile; n > 0 {
+		over := ""
+		if len(keys) > 0 {
+			over = "PARTITION BY " + strings.Join(keys, ", ")
+		}
+		names = append(names, fileColumn)
+		exprs = append(exprs, fmt.Sprintf("(row_number() OVER (%s) - 1) // %d", over, n))
+	}
+	return names, exprs
+}
+
+func (s *sink) copyOptions() []string {
+	switch s.format() {
+	case formatCSV:
+		return append([]string{"FORMAT csv", "HEADER true"}, s.textCompression()...)
+	case formatJSON:
+		// A CSV of one column without quotes, which is how DuckDB itself writes JSON; its own JSON writer has no partitions.
+		return append([]string{"FORMAT csv", "HEADER false", "QUOTE ''", "ESCAPE ''", "DELIMITER ''"}, s.textCompression()...)
+	}
+	options := []string{"FORMAT parquet"}
+	if c := s.spec.Compression; c == "lz4" {
+		options = append(options, "COMPRESSION lz4_raw")
+	} else if c != "" {
+		options = append(options, "COMPRESSION "+duck.Literal(c))
+	}
+	if s.spec.RowGroupRows > 0 {
+		options = append(options, fmt.Sprintf("ROW_GROUP_SIZE %d", s.spec.RowGroupRows))
+	}
+	return options
+}
+
+func (s *sink) textCompression() []string {
+	c := s.spec.Compression
+	if c == "" || c == "uncompressed" {
+		c = "none"
+	}
+	return []string{"COMPRESSION " + duck.Literal(c)}
+}
+
+// jsonLine is the expression of a row as a JSON object. DuckDB's answer for an object that holds NaN or an infinity is NULL, which would lose the row.
+func jsonLine(columns drover.Schema) string {
+	fields := make([]string, len(columns))
+	for i, c := range columns {
+		fields[i] = duck.Ident(c.Name) + " := " + duck.Ident(c.Name)
+	}
+	return "coalesce(to_json(struct_pack(" + strings.Join(fields, ", ") + "))::VARCHAR, error('a row holds NaN or an infinity, which JSON cannot carry')) AS json"
+}
+
+// target returns the folder, below the root and with a final slash, that a staged file goes to.
+func (s *sink) target(rel string, output drover.Schema) (string, error) {
+	dirs := strings.Split(rel, "/")
+	var b strings.Builder
+	for i, p := range s.spec.Partition {
+		_, text, ok := strings.Cut(dirs[i], "=")
+		if !ok {
+			return "", fmt.Errorf("DuckDB wrote to %s, which is no partition of %s", rel, p)
+		}
+		c := output[output.Index(p)]
+		part := hivePart{Column: c.Name, Value: hiveUnescape(text), Null: text == hiveNull}
+		if !part.Null && folded(c.Type) {
+			part.Value = strings.TrimPrefix(part.Value, textMark)
+			if part.Value == hiveNull {
+				return "", &drover.Error{
+					Kind: drover.Data, Column: c.Name, Sample: hiveNull,
+					Message: fmt.Sprintf("column %s holds the text %s, which stands for NULL in a folder's name", c.Name, hiveNull),
+					Hint:    "add a step that replaces it: set: {" + c.Name + ": nullif(" + c.Name + ", '" + hiveNull + "')}",
+				}
+			}
+		}
+		b.WriteString(part.dir() + "/")
+	}
+	return b.String(), nil
+}

@@ -1,0 +1,199 @@
+package files
+
+import (
+	"context"
+	gojson "encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/step"
+)
+
+// manifest is what an attempt staged. It is the Publish note of the attempt's lowest chunk.
+type manifest struct {
+	Files []staged `json:"files"`
+}
+
+// staged is one file that waits to be published.
+type staged struct {
+	Token string `json:"token"` // storage's
+	Path  string `json:"path"`  // below the root, slash-separated
+	Size  int64  `json:"size"`
+}
+
+// Write implements connector.Sink. Bytes out are the files' sizes, divided among the chunks by their rows.
+func (s *sink) Write(ctx context.Context, a connector.Attempt, open func(context.Context, []connector.Chunk) (connector.Input, error)) (_ []connector.Receipt, err error) {
+	if len(a.Chunks) == 0 {
+		return nil, nil
+	}
+	name := fmt.Sprintf("s%d-c%d-t%d", a.Run.Stage, a.Chunks[0].ID, a.Token)
+	scratch, err := s.store.Scratch(ctx, s.area(a.Run), name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, drover.Errorf(drover.Fenced, "the run is closed: its staging folder in %s is gone", s.root)
+	case errors.Is(err, fs.ErrExist):
+		return nil, drover.Errorf(drover.Fenced, "attempt %d has been made before", a.Token)
+	case err != nil:
+		return nil, s.storeError("write to", err)
+	}
+	defer func() {
+		if err != nil {
+			// No receipt names these files: publish would remove them too.
+			err = errors.Join(err, os.RemoveAll(scratch))
+		}
+	}()
+	in, err := open(ctx, a.Chunks)
+	if err != nil {
+		return nil, err
+	}
+	query, counts, remove := in.Session.AddTally(in.Query(len(a.Chunks)), step.Tag, len(a.Chunks))
+	defer remove()
+	report := func() {
+		var rowsIn, bytesIn, rowsOut int64
+		for i, n := range counts() {
+			c := in.Relation.Count(i)
+			rowsIn, bytesIn, rowsOut = rowsIn+c.Rows, bytesIn+c.Bytes, rowsOut+n
+		}
+		in.Progress(rowsIn, rowsOut, bytesIn, 0)
+	}
+	err = whileReporting(report, func() error { return s.copy(ctx, in.Session, in.Output, query, scratch) })
+	if err != nil {
+		return nil, s.copyError(err, scratch)
+	}
+	rowsOut := counts()
+	files, err := s.collect(ctx, a.Run, scratch, name, in.Output, sum(rowsOut) > 0)
+	if err != nil {
+		return nil, err
+	}
+	return receipts(a, in, rowsOut, files)
+}
+
+// whileReporting runs work and calls report now and then meanwhile, and at its end.
+func whileReporting(report func(), work func() error) error {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				report()
+			}
+		}
+	})
+	err := work()
+	close(done)
+	wg.Wait()
+	report()
+	return err
+}
+
+// copyError names the target where the file system failed, which a retry may mend. DuckDB says the same of a source's file.
+func (s *sink) copyError(err error, scratch string) error {
+	var e *drover.Error
+	if errors.As(err, &e) && e.Code == "IO Error" {
+		if _, gone := os.Stat(scratch); errors.Is(gone, fs.ErrNotExist) {
+			return drover.Errorf(drover.Fenced, "the run is closed: its staging folder in %s is gone", s.root)
+		}
+		return (&drover.Error{Kind: drover.Unreachable, Code: e.Code, Message: e.Message, Cause: err}).
+			WithHint("check that the source can be read, and the free space and permissions of %s", s.root)
+	}
+	return err
+}
+
+// collect stages what an attempt wrote: durable, and named for where it will go.
+func (s *sink) collect(ctx context.Context, run connector.Run, scratch, name string, output drover.Schema, any bool) ([]staged, error) {
+	var files []staged
+	if !any {
+		// DuckDB writes a file without rows where there are no partitions; the dataset gets at most one such, at publish.
+		return nil, os.RemoveAll(scratch)
+	}
+	numbers := map[string]int{}
+	err := filepath.WalkDir(scratch, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(scratch, path)
+		if err != nil {
+			return err
+		}
+		dir, err := s.target(filepath.ToSlash(rel), output)
+		if err != nil {
+			return err
+		}
+		token, err := s.store.Stage(ctx, s.area(run), path)
+		if err != nil {
+			return err
+		}
+		files = append(files, staged{
+			Token: token,
+			Path:  fmt.Sprintf("%s%s%s-%d%s", dir, ownPrefix(run), name, numbers[dir], s.suffix()),
+			Size:  info.Size(),
+		})
+		numbers[dir]++
+		return nil
+	})
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, drover.Errorf(drover.Fenced, "the run is closed: its staging folder in %s is gone", s.root)
+		}
+		return nil, s.storeError("stage files in", err)
+	}
+	return files, nil
+}
+
+func sum(ns []int64) (total int64) {
+	for _, n := range ns {
+		total += n
+	}
+	return total
+}
+
+func receipts(a connector.Attempt, in connector.Input, rowsOut []int64, files []staged) ([]connector.Receipt, error) {
+	var bytes int64
+	for _, f := range files {
+		bytes += f.Size
+	}
+	rows := sum(rowsOut)
+	lowest := 0
+	out := make([]connector.Receipt, len(a.Chunks))
+	var passed, given int64
+	for i, c := range a.Chunks {
+		n := in.Relation.Count(i)
+		passed += rowsOut[i]
+		share := int64(0)
+		if rows > 0 {
+			// In floating point: the product can pass 2^63. The last share takes what rounding left.
+			share = int64(float64(bytes)*(float64(passed)/float64(rows))) - given
+		}
+		given += share
+		out[i] = connector.Receipt{
+			ChunkID: c.ID, Token: a.Token,
+			RowsIn: n.Rows, RowsOut: rowsOut[i], RowsScanned: n.Scanned, BytesIn: n.Bytes, BytesOut: share,
+			PeakMemory: in.PeakMemory(),
+		}
+		if c.ID < a.Chunks[lowest].ID {
+			lowest = i
+		}
+	}
+	note, err := gojson.Marshal(manifest{files})
+	if err != nil {
+		return nil, err
+	}
+	out[lowest].Publish = note
+	return out, nil
+}
