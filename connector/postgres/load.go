@@ -2,9 +2,13 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/step"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -15,12 +19,186 @@ type loaded struct{ rows, bytes int64 }
 // open transaction. copySQL is "COPY t (a, b) FROM STDIN (FORMAT binary)"; columns are the target's columns in its order, one per
 // column of in.Output. It returns the counts of each chunk. On error the transaction, or the connection, is beyond use, and
 // no goroutine of load is left.
+//
+// Where the rows come from Postgres and the program is row-wise, columns that it leaves alone are copied from the
+// input's bytes and never decoded. The rows are the same either way.
 func load(ctx context.Context, conn *pgconn.PgConn, copySQL string, in connector.Input, n int, columns []column) ([]loaded, error) {
-	return nil, drover.Errorf(drover.Refused, "load is being written")
+	if len(columns) != len(in.Output) {
+		return nil, fmt.Errorf("load: %d columns for an output of %d", len(columns), len(in.Output))
+	}
+	ld := &loader{in: in, columns: columns, counts: make([]loaded, n)}
+	prepare := ld.prepare
+	rel, fromPostgres := in.Relation.(*relation)
+	if fromPostgres && in.Program.RowWise {
+		prepare = func() (pass, error) { return ld.prepareSplice(ctx, rel) }
+	}
+	run, err := prepare()
+	if err != nil {
+		return nil, err
+	}
+	defer run.close()
+	ld.out = startCopy(ctx, conn, copySQL)
+	if err := run.rows(ctx); err != nil {
+		if first := ld.out.abort(); first != nil {
+			return nil, ld.named(first)
+		}
+		return nil, err
+	}
+	if err := ld.out.end(); err != nil {
+		return nil, ld.named(err)
+	}
+	return ld.counts, nil
 }
 
-// castable reports whether load can store values of a DuckDB type in a column of type t, as an assignment of Postgres would.
-// same is true where no cast is needed.
-func castable(duckType string, t *pgType) (same, ok bool) {
-	return duckType == t.duck(), duckType == t.duck()
+// pass sends all rows.
+type pass interface {
+	rows(ctx context.Context) error
+	close()
+}
+
+// loader is one call of load.
+type loader struct {
+	in      connector.Input
+	columns []column
+	counts  []loaded
+	out     *copyIn
+
+	rowsOut, bytesOut int64
+}
+
+// named is for errors of the server, which knows its own columns.
+func (ld *loader) named(err error) error { return err }
+
+// encoders returns an encoder for each of the given output columns, and their SELECT over the program's rows, with Tag as the last
+// column.
+func (ld *loader) encoders(outputs []int) (encs []encoder, selects string, err error) {
+	var list []string
+	for _, k := range outputs {
+		o := ld.in.Output[k]
+		enc, cast, err := newEncoder(o.Type, ld.columns[k].typ)
+		if err != nil {
+			e := drover.Errorf(drover.Invalid, "column %s: %w", o.Name, err).WithHint("convert it in a step: cast: {%s: TYPE}", o.Name)
+			e.Column = o.Name
+			return nil, "", e
+		}
+		expr := duck.Ident(o.Name)
+		if cast != "" {
+			expr = "CAST(" + expr + " AS " + cast + ")"
+		}
+		encs = append(encs, enc)
+		list = append(list, expr)
+	}
+	return encs, strings.Join(append(list, duck.Ident(step.Tag)), ", "), nil
+}
+
+// sent counts one row of a chunk.
+func (ld *loader) sent(chunk int64, bytes int) {
+	ld.out.rows++
+	ld.counts[chunk].rows++
+	ld.counts[chunk].bytes += int64(bytes)
+	ld.rowsOut++
+	ld.bytesOut += int64(bytes)
+}
+
+// progress tells the totals.
+func (ld *loader) progress() {
+	var rows, bytes int64
+	for i := range ld.counts {
+		c := ld.in.Relation.Count(i)
+		rows += c.Rows
+		bytes += c.Bytes
+	}
+	ld.in.Progress(rows, ld.rowsOut, bytes, ld.bytesOut)
+}
+
+// wholePass encodes every column of every row.
+type wholePass struct {
+	*loader
+	encs    []encoder
+	queries []string
+}
+
+// prepare readies the pass that serves every source and program.
+func (ld *loader) prepare() (pass, error) {
+	all := make([]int, len(ld.columns))
+	for i := range all {
+		all[i] = i
+	}
+	encs, selects, err := ld.encoders(all)
+	if err != nil {
+		return nil, err
+	}
+	p := &wholePass{loader: ld, encs: encs}
+	wrapped := func(relation string) string {
+		return "SELECT " + selects + " FROM (" + ld.in.Program.Over(relation) + ")"
+	}
+	if ld.in.Program.RowWise {
+		p.queries = []string{wrapped(ld.in.Relation.All())}
+		return p, nil
+	}
+	for i := range ld.counts {
+		p.queries = append(p.queries, wrapped(ld.in.Relation.Chunk(i)))
+	}
+	return p, nil
+}
+
+func (p *wholePass) close() {}
+
+func (p *wholePass) rows(ctx context.Context) error {
+	for _, q := range p.queries {
+		if err := p.query(ctx, q); err != nil {
+			return err
+		}
+	}
+	p.progress()
+	return nil
+}
+
+// progressRows is how many rows pass between two calls of Progress.
+const progressRows = 32 * duck.VectorSize
+
+func (p *wholePass) query(ctx context.Context, sql string) error {
+	rows, err := p.in.Session.Query(ctx, sql)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for told := p.rowsOut; ; {
+		c, err := rows.Next()
+		if err != nil || c.Rows() == 0 {
+			return err
+		}
+		if err := p.send(c); err != nil {
+			return err
+		}
+		if p.rowsOut-told >= progressRows {
+			told = p.rowsOut
+			p.progress()
+		}
+	}
+}
+
+func (p *wholePass) send(c duck.Chunk) error {
+	n := c.Rows()
+	for k, e := range p.encs {
+		e.bind(c.Vector(k), n)
+	}
+	tags := duck.Data[int64](c.Vector(len(p.encs)))
+	for i := range n {
+		dst := p.out.buf
+		start := len(dst)
+		dst = append(dst, byte(len(p.encs)>>8), byte(len(p.encs)))
+		for k, e := range p.encs {
+			var err error
+			if dst, err = e.append(dst, i); err != nil {
+				return encodeError(&p.columns[k], p.in.Output[k].Type, err)
+			}
+		}
+		p.out.buf = dst
+		p.sent(tags[i], len(dst)-start)
+		if err := p.out.flush(false); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,0 +1,314 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// chunkBytes is the size that chunks have where the job says nothing.
+	chunkBytes = 64 << 20
+	// unindexedLimit is the size above which a table is not read by a column without an index.
+	unindexedLimit = 1 << 30
+	// defaultRow is the size of a row of which nothing is known.
+	defaultRow = 256
+)
+
+// way is how a source is cut.
+type way uint8
+
+const (
+	whole way = iota
+	byValue
+	byKeyList
+	byRange
+	byPages
+)
+
+// choose decides how to cut the source, or refuses.
+func (s *source) choose(d *description, c drover.Chunking) (way, error) {
+	t := d.table
+	switch {
+	case c.By != "":
+		return s.chooseBy(d, c)
+	case c.Keys != "":
+		return 0, drover.Errorf(drover.Invalid, "chunk.keys lists values of a column that chunk.by must name").WithField("chunk.keys")
+	case c.Files > 0:
+		return 0, drover.Errorf(drover.Invalid, "a postgres source has no files to chunk by").WithField("chunk.files")
+	case t == nil && c.Rows > 0:
+		return 0, drover.Errorf(drover.Refused, "a query has no primary key to cut into ranges of rows").WithField("chunk.rows").
+			WithHint("chunk it by a column (chunk: {by: COLUMN}), or read the table itself")
+	case t == nil, c.Rows == 0 && t.bytes <= chunkBytes*3/2:
+		return whole, nil
+	case t.key() != nil:
+		return byRange, nil
+	case t.kind == "r" || t.kind == "m" || t.kind == "p":
+		return byPages, nil
+	case c.Rows > 0:
+		return 0, drover.Errorf(drover.Refused, "%s has no primary key and no pages to cut into ranges of rows", t.name).WithField("chunk.rows").
+			WithHint("chunk it by a column (chunk: {by: COLUMN})")
+	}
+	return whole, nil
+}
+
+func (s *source) chooseBy(d *description, c drover.Chunking) (way, error) {
+	by, err := chunkColumn(d, c.By)
+	if err != nil {
+		return 0, err
+	}
+	if !by.typ.equal {
+		return 0, drover.Errorf(drover.Refused, "column %s of type %s has no equality to chunk by", by.name, by.native).WithField("chunk.by")
+	}
+	if t := d.table; t != nil && !c.Spool && (t.kind == "r" || t.kind == "p" || t.kind == "m") && !t.ledBy(by.name) {
+		create := fmt.Sprintf("CREATE INDEX CONCURRENTLY ON %s (%s)", t.sql(), quote(by.name))
+		if t.kind == "p" {
+			create = fmt.Sprintf("CREATE INDEX ON %s (%s)", t.sql(), quote(by.name))
+		}
+		if t.bytes > unindexedLimit {
+			return 0, drover.Errorf(drover.Refused, "%s has %d MiB and no index led by %s: every task would scan all of it", t.name, t.bytes>>20, by.name).
+				WithField("chunk.by").WithHint("%s; or add spool: true to read it once", create)
+		}
+		s.env.Warn("%s has no index led by %s, so every task scans the table. Create one: %s", t.name, by.name, create)
+	}
+	if c.Keys != "" {
+		return byKeyList, nil
+	}
+	return byValue, nil
+}
+
+// Begin implements connector.Source. A source that is cut by pages fixes a snapshot, which lasts until Close.
+func (s *source) Begin(ctx context.Context, c drover.Chunking, prior json.RawMessage) (json.RawMessage, error) {
+	d, err := s.describe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st, err := decodeSourceState(prior)
+	if err != nil {
+		return nil, err
+	}
+	if st.Snapshot != "" {
+		conn, err := s.begin(ctx, st.Snapshot)
+		if err != nil {
+			return nil, (&relation{snapshot: st.Snapshot}).explainSnapshot(err)
+		}
+		s.hold(conn)
+		return prior, nil
+	}
+	if prior != nil {
+		return prior, nil
+	}
+	w, err := s.choose(d, c)
+	if err != nil {
+		return nil, err
+	}
+	if w != byPages {
+		return json.Marshal(st)
+	}
+	conn, err := s.begin(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	s.hold(conn)
+	if err := conn.QueryRow(ctx, "SELECT pg_export_snapshot()").Scan(&st.Snapshot); err != nil {
+		return nil, wrap(err, "export the snapshot of the run")
+	}
+	return json.Marshal(st)
+}
+
+// hold keeps a transaction open until Close.
+func (s *source) hold(conn *pgx.Conn) {
+	s.mu.Lock()
+	old := s.holder
+	s.holder = conn
+	s.mu.Unlock()
+	if old != nil {
+		closeConn(old)
+	}
+}
+
+// Chunks implements connector.Source.
+func (s *source) Chunks(ctx context.Context, c drover.Chunking, data json.RawMessage) iter.Seq2[connector.Chunk, error] {
+	return func(yield func(connector.Chunk, error) bool) {
+		if err := s.cut(ctx, c, data, func(ch connector.Chunk) bool { return yield(ch, nil) }); err != nil {
+			yield(connector.Chunk{}, err)
+		}
+	}
+}
+
+// cut yields the chunks until yield returns false.
+func (s *source) cut(ctx context.Context, c drover.Chunking, data json.RawMessage, yield func(connector.Chunk) bool) error {
+	st, err := decodeSourceState(data)
+	if err != nil {
+		return err
+	}
+	d, err := s.describe(ctx)
+	if err != nil {
+		return err
+	}
+	w, err := s.choose(d, c)
+	if err != nil {
+		return err
+	}
+	conn, err := s.begin(ctx, st.Snapshot)
+	if err != nil {
+		return err
+	}
+	defer s.end(ctx, conn)
+	p := planner{ctx: ctx, conn: conn, src: s, about: d, yield: yield}
+	switch w {
+	case byValue:
+		return p.values(c)
+	case byKeyList:
+		return p.keyList(c)
+	case byRange:
+		return p.ranges(c)
+	case byPages:
+		return p.pages(c)
+	}
+	rows, bytes := int64(0), int64(0)
+	if d.table != nil {
+		rows, bytes = max(d.table.rows, 0), d.table.bytes
+	}
+	ch, err := bounds{}.chunk(wholeKey, rows, bytes)
+	if err == nil {
+		yield(ch)
+	}
+	return err
+}
+
+// planner cuts one source in one transaction.
+type planner struct {
+	ctx   context.Context
+	conn  *pgx.Conn
+	src   *source
+	about *description
+	yield func(connector.Chunk) bool
+}
+
+// rowBytes estimates the size of a row.
+func (p *planner) rowBytes() int64 {
+	if t := p.about.table; t != nil && t.rows > 0 {
+		return max(t.bytes/t.rows, 1)
+	}
+	return defaultRow
+}
+
+// emit yields one chunk.
+func (p *planner) emit(b bounds, key string, rows int64) (bool, error) {
+	ch, err := b.chunk(key, rows, rows*p.rowBytes())
+	return err == nil && p.yield(ch), err
+}
+
+// ranges steps through the index of the table's key, so many rows at a time. The ranges cover every value that the key may have.
+func (p *planner) ranges(c drover.Chunking) error {
+	t := p.about.table
+	key := t.key()
+	step := c.Rows
+	if step == 0 {
+		step = max(chunkBytes/p.rowBytes(), 1)
+	}
+	texts := make([]string, len(key))
+	for i, k := range quoteQ(key) {
+		texts[i] = k + "::text"
+	}
+	var after []string
+	for {
+		where, err := bounds{Columns: key, After: after}.where(p.about)
+		if err != nil {
+			return err
+		}
+		sql := fmt.Sprintf("SELECT array_to_json(ARRAY[%s])::text FROM %s%s ORDER BY %s OFFSET %d LIMIT 1",
+			strings.Join(texts, ", "), p.src.from(p.about), where, strings.Join(quoteQ(key), ", "), step-1)
+		upto, err := p.one(sql)
+		if err != nil {
+			return err
+		}
+		// The last range has no end: what is inserted behind it meanwhile belongs to it. So a range is the last one only when no row is
+		// behind it, which the next step would find out at the cost of an empty chunk.
+		if upto != nil {
+			where, err := bounds{Columns: key, After: upto}.where(p.about)
+			if err != nil {
+				return err
+			}
+			var more bool
+			if err := p.conn.QueryRow(p.ctx, "SELECT EXISTS (SELECT FROM "+p.src.from(p.about)+where+")").Scan(&more); err != nil {
+				return wrap(err, "cut "+t.name+" by its key")
+			}
+			if !more {
+				upto = nil
+			}
+		}
+		b := bounds{Columns: key, After: after, Upto: upto}
+		ok, err := p.emit(b, rangeKey(after, upto), step)
+		if err != nil || !ok || upto == nil {
+			return err
+		}
+		after = upto
+	}
+}
+
+// one returns the JSON array of texts that sql selects, or nil for no row.
+func (p *planner) one(sql string) ([]string, error) {
+	rows, err := p.conn.Query(p.ctx, sql)
+	if err != nil {
+		return nil, wrap(err, "cut "+p.about.table.name+" by its key")
+	}
+	texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, wrap(err, "cut "+p.about.table.name+" by its key")
+	}
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	var values []string
+	if err := json.Unmarshal([]byte(texts[0]), &values); err != nil {
+		return nil, fmt.Errorf("read a key of %s: %w", p.about.table.name, err)
+	}
+	return values, nil
+}
+
+// rangeKey names a range: "(100,200]", "(100,)" for the last, "(,)" for all.
+func rangeKey(after, upto []string) string {
+	key := "(" + strings.Join(after, " ") + "," + strings.Join(upto, " ")
+	if upto == nil {
+		return key + ")"
+	}
+	return key + "]"
+}
+
+// pages cuts the heap. A partitioned table's leaves are cut alike: a page number stands for that page of each of them.
+func (p *planner) pages(c drover.Chunking) error {
+	t := p.about.table
+	total := max(t.bytes, 1)
+	count := (total + chunkBytes - 1) / chunkBytes
+	if c.Rows > 0 {
+		rows := t.rows
+		if rows < 0 { // never analysed
+			rows = t.bytes / defaultRow
+		}
+		count = (rows + c.Rows - 1) / c.Rows
+	}
+	count = min(max(count, 1), max(t.pages, 1))
+	for i := range count {
+		b := bounds{Pages: &[2]int64{t.pages * i / count, t.pages * (i + 1) / count}}
+		if i == count-1 {
+			b.Pages[1] = -1
+		}
+		key := fmt.Sprintf("pages %d-", b.Pages[0])
+		if b.Pages[1] >= 0 {
+			key += fmt.Sprint(b.Pages[1] - 1)
+		}
+		ok, err := p.emit(b, key, max(t.rows, 0)/count)
+		if err != nil || !ok {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,266 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/jackc/pgx/v5"
+)
+
+// source implements connector.Source for a table or a query.
+type source struct {
+	spec Source
+	env  connector.Env
+	// batches outlive streams: a chunk of one row must not cost an arena.
+	batches batchPool
+
+	mu     sync.Mutex
+	idle   []*pgx.Conn
+	about  *description
+	holder *pgx.Conn // keeps the run's snapshot
+}
+
+// description is what a source yields, from the catalogs.
+type description struct {
+	table     *table // nil for a query
+	columns   []column
+	signature string
+	// checked says that texts may be invalid: the server's encoding promises nothing.
+	checked bool
+}
+
+func openSource(_ context.Context, spec drover.Source, env connector.Env) (connector.Source, error) {
+	s, ok := spec.(*Source)
+	if !ok {
+		return nil, fmt.Errorf("open a postgres source: got %T", spec)
+	}
+	return &source{spec: *s, env: env}, nil
+}
+
+// Close implements connector.Source. The run's snapshot ends with it.
+func (s *source) Close() error {
+	s.mu.Lock()
+	conns := s.idle
+	if s.holder != nil {
+		conns = append(conns, s.holder)
+	}
+	s.idle, s.holder = nil, nil
+	s.mu.Unlock()
+	for _, c := range conns {
+		closeConn(c)
+	}
+	s.batches.close()
+	return nil
+}
+
+// from is the source as a FROM item called q.
+func (s *source) from(d *description) string {
+	if d.table != nil {
+		return d.table.sql() + " AS q"
+	}
+	return "(" + s.query() + "\n) AS q"
+}
+
+// query is the user's query without the semicolon that it may end in.
+func (s *source) query() string { return strings.TrimRight(s.spec.Query, " \t\r\n;") }
+
+// acquire returns an idle connection or a new one; fresh says which.
+func (s *source) acquire(ctx context.Context) (conn *pgx.Conn, fresh bool, err error) {
+	s.mu.Lock()
+	if k := len(s.idle) - 1; k >= 0 {
+		conn, s.idle = s.idle[k], s.idle[:k]
+	}
+	s.mu.Unlock()
+	if conn != nil {
+		return conn, false, nil
+	}
+	conn, err = connect(ctx, s.spec.URL, s.env)
+	return conn, true, err
+}
+
+// release takes a connection back.
+func (s *source) release(conn *pgx.Conn) {
+	if conn.IsClosed() || conn.PgConn().TxStatus() != 'I' {
+		closeConn(conn)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = append(s.idle, conn)
+}
+
+// begin opens a transaction of one snapshot that reads only: the run's snapshot, where it has one.
+func (s *source) begin(ctx context.Context, snapshot string) (*pgx.Conn, error) {
+	sql := "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
+	if snapshot != "" {
+		sql += "SET TRANSACTION SNAPSHOT " + literal(snapshot) + ";\n"
+	}
+	// What the text of keys depends on, and no limit of the role on a transaction that lasts as long as its reader needs.
+	sql += "SET LOCAL intervalstyle = postgres; SET LOCAL bytea_output = hex; SET LOCAL extra_float_digits = 1;\n" +
+		"SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+	for {
+		conn, fresh, err := s.acquire(ctx)
+		if err != nil {
+			return nil, err
+		}
+		_, err = conn.PgConn().Exec(ctx, sql).ReadAll()
+		if err == nil {
+			return conn, nil
+		}
+		closeConn(conn)
+		if err = wrap(err, "begin to read "+s.spec.String()); fresh || drover.KindOf(err) != drover.Transient {
+			return nil, err
+		} // an idle connection may have been lost unnoticed
+	}
+}
+
+// end finishes a transaction and gives its connection back.
+func (s *source) end(ctx context.Context, conn *pgx.Conn) {
+	if !conn.IsClosed() {
+		_, _ = conn.PgConn().Exec(ctx, "ROLLBACK").ReadAll() // nothing was written; release looks at what became of it
+	}
+	s.release(conn)
+}
+
+// describe returns what the source yields. It asks the server once.
+func (s *source) describe(ctx context.Context) (*description, error) {
+	s.mu.Lock()
+	d := s.about
+	s.mu.Unlock()
+	if d != nil {
+		return d, nil
+	}
+	conn, err := s.begin(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	defer s.end(ctx, conn)
+	if d, err = s.read(ctx, conn); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.about = d
+	return d, nil
+}
+
+// read describes the source anew.
+func (s *source) read(ctx context.Context, conn *pgx.Conn) (*description, error) {
+	d := &description{}
+	var encoding string
+	if err := conn.QueryRow(ctx, "SHOW server_encoding").Scan(&encoding); err != nil {
+		return nil, wrap(err, "ask for the server's encoding")
+	}
+	d.checked = encoding == "SQL_ASCII"
+	var err error
+	if s.spec.Table == "" {
+		d.columns, err = describeQuery(ctx, conn, s.query())
+	} else {
+		if d.table, err = findTable(ctx, conn, s.spec.Table); err == nil && d.table == nil {
+			return nil, missingTable(ctx, conn, s.spec.Table)
+		}
+		if err == nil {
+			d.columns = d.table.columns
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if d.signature, err = s.signature(ctx, conn, d); err != nil {
+		return nil, err
+	}
+	if d.table != nil && d.table.rowSecurity {
+		s.env.Warn("%s: row-level security applies to this role: rows that its policies hide are not read", d.table.name)
+	}
+	return d, nil
+}
+
+// signature returns a text that changes with the names and types of the columns. Within a transaction it stays true: it locks the table
+// against changes.
+func (s *source) signature(ctx context.Context, conn *pgx.Conn, d *description) (string, error) {
+	if d.table == nil {
+		stmt, err := conn.PgConn().Prepare(ctx, "", "SELECT * FROM "+s.from(d), nil)
+		if err != nil {
+			return "", wrap(err, "prepare the query")
+		}
+		var b strings.Builder
+		for _, f := range stmt.Fields {
+			fmt.Fprintf(&b, "%s %d %d,", f.Name, f.DataTypeOID, f.TypeModifier)
+		}
+		return b.String(), nil
+	}
+	results, err := conn.PgConn().Exec(ctx, fmt.Sprintf(`SELECT FROM %s WHERE false;
+		SELECT coalesce(string_agg(format('%%s %%s %%s', attname, atttypid, atttypmod), ',' ORDER BY attnum), '') || to_regclass(%s)::oid
+		FROM pg_attribute WHERE attrelid = %d AND attnum > 0 AND NOT attisdropped`, d.table.sql(), literal(d.table.sql()), d.table.oid)).ReadAll()
+	if err != nil {
+		return "", wrap(err, "read "+d.table.sql())
+	}
+	return string(results[1].Rows[0][0]), nil
+}
+
+// Schema implements connector.Source.
+func (s *source) Schema(ctx context.Context) (drover.Schema, error) {
+	d, err := s.describe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	schema := make(drover.Schema, len(d.columns))
+	for i, c := range d.columns {
+		if c.typ.base.send == "" {
+			return nil, drover.Errorf(drover.Refused, "column %s: type %s has no binary form", c.name, c.native).
+				WithHint("read it as text: query: SELECT ..., %s::text FROM ...", quote(c.name))
+		}
+		if k := schema[:i].Index(c.name); k >= 0 {
+			return nil, drover.Errorf(drover.Refused, "columns %s and %s differ in case alone", schema[k].Name, c.name).
+				WithHint("give one another name: query: SELECT ..., %s AS other_name FROM ...", quote(c.name))
+		}
+		schema[i] = drover.Column{Name: c.name, Type: c.typ.duck(), Native: c.native, Collation: c.collation, NotNull: c.notNull}
+	}
+	if len(schema) == 0 {
+		return nil, drover.Errorf(drover.Refused, "%s has no columns that can be read", s.spec.String())
+	}
+	return schema, nil
+}
+
+// Identity implements connector.Source.
+func (s *source) Identity(ctx context.Context) (string, error) {
+	d, err := s.describe(ctx)
+	if err != nil {
+		return "", err
+	}
+	conn, err := s.begin(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	defer s.end(ctx, conn)
+	system, err := systemIdentifier(ctx, conn)
+	if err != nil {
+		return "", err
+	}
+	if d.table != nil {
+		return fmt.Sprintf("postgres:%s/%d", system, d.table.oid), nil
+	}
+	return "postgres:" + system + "/query", nil
+}
+
+// state is what a run's chunks agree on.
+type state struct {
+	// Snapshot is the exported snapshot that page ranges are read under.
+	Snapshot string `json:"snapshot,omitempty"`
+}
+
+func decodeSourceState(data json.RawMessage) (state, error) {
+	var st state
+	if len(data) == 0 {
+		return st, nil
+	}
+	if err := json.Unmarshal(data, &st); err != nil {
+		return st, fmt.Errorf("decode the state of a postgres source: %w", err)
+	}
+	return st, nil
+}

@@ -1,0 +1,353 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/connector/postgres/pgcopy"
+	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/step"
+	"github.com/jackc/pgx/v5"
+)
+
+// relation implements connector.Relation. A stream of it holds one connection, whose transaction the next stream takes over.
+type relation struct {
+	ctx      context.Context
+	src      *source
+	session  *duck.Session
+	about    *description
+	columns  []column // of the schema, in its order
+	chunks   []bounds
+	snapshot string
+
+	mu     sync.Mutex
+	idle   []*pgx.Conn // in a transaction
+	counts []connector.Count
+	scans  []*scan
+	remove []func()
+	all    string
+}
+
+// Open implements connector.Source.
+func (s *source) Open(ctx context.Context, session *duck.Session, schema drover.Schema, data json.RawMessage, chunks []connector.Chunk) (connector.Relation, error) {
+	st, err := decodeSourceState(data)
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.describe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &relation{ctx: ctx, src: s, session: session, about: d, snapshot: st.Snapshot, counts: make([]connector.Count, len(chunks))}
+	for _, c := range schema {
+		now := find(d.columns, c.Name)
+		if now == nil {
+			return nil, changed(c.Name, "is gone since the run was planned")
+		}
+		if now.native != c.Native || now.typ.duck() != c.Type {
+			return nil, changed(c.Name, fmt.Sprintf("was %s when the run was planned, and is %s now", c.Native, now.native))
+		}
+		if c.NotNull && !now.notNull {
+			return nil, changed(c.Name, "was NOT NULL when the run was planned, and may be NULL now")
+		}
+		r.columns = append(r.columns, *now)
+	}
+	for _, c := range chunks {
+		var b bounds
+		if err := json.Unmarshal(c.Bounds, &b); err != nil {
+			return nil, fmt.Errorf("decode the bounds of chunk %s: %w", c.Key, err)
+		}
+		r.chunks = append(r.chunks, b)
+	}
+	conn, err := r.begin()
+	if err != nil {
+		return nil, err
+	}
+	r.idle = append(r.idle, conn)
+	return r, nil
+}
+
+func changed(column, how string) error {
+	return drover.Errorf(drover.Refused, "source column %s %s", column, how).WithHint("start again with --new")
+}
+
+// begin opens a transaction in which the source is what it was when it was described.
+func (r *relation) begin() (*pgx.Conn, error) {
+	conn, err := r.src.begin(r.ctx, r.snapshot)
+	if err != nil {
+		return nil, r.explainSnapshot(err)
+	}
+	now, err := r.src.signature(r.ctx, conn, r.about)
+	if err == nil && now != r.about.signature {
+		err = r.difference(conn)
+	}
+	if err != nil {
+		r.src.end(r.ctx, conn)
+		return nil, err
+	}
+	return conn, nil
+}
+
+func (r *relation) explainSnapshot(err error) error {
+	var e *drover.Error
+	if r.snapshot != "" && errors.As(err, &e) && (e.Code == "42704" || e.Code == "22023") {
+		return drover.Errorf(drover.Refused, "the snapshot that this run reads has ended with the process that held it").WithHint("start again with --new")
+	}
+	return err
+}
+
+// difference names the column that has changed while the source was open.
+func (r *relation) difference(conn *pgx.Conn) error {
+	now, err := r.src.read(r.ctx, conn)
+	if err != nil {
+		return err
+	}
+	r.src.mu.Lock()
+	r.src.about = nil // whoever opens it next sees what it is now
+	r.src.mu.Unlock()
+	for _, c := range r.columns {
+		switch n := find(now.columns, c.name); {
+		case n == nil:
+			return changed(c.name, "is gone since the run was planned")
+		case n.native != c.native:
+			return changed(c.name, fmt.Sprintf("was %s when the run was planned, and is %s now", c.native, n.native))
+		}
+	}
+	return drover.Errorf(drover.Transient, "%s has changed while it was read", r.src.spec.String())
+}
+
+// take returns a connection in a transaction of the relation.
+func (r *relation) take() (*pgx.Conn, error) {
+	r.mu.Lock()
+	if k := len(r.idle) - 1; k >= 0 {
+		conn := r.idle[k]
+		r.idle = r.idle[:k]
+		r.mu.Unlock()
+		return conn, nil
+	}
+	r.mu.Unlock()
+	return r.begin()
+}
+
+func (r *relation) give(conn *pgx.Conn, err error) {
+	if err != nil {
+		closeConn(conn)
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.idle = append(r.idle, conn)
+}
+
+// stream starts to read the given columns (indexes of the schema) of the given chunks.
+func (r *relation) stream(columns, chunks []int) (*stream, error) {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = "q." + quote(r.columns[c].name)
+	}
+	statements := make([]statement, len(chunks))
+	for i, c := range chunks {
+		where, err := r.chunks[c].where(r.about)
+		if err != nil {
+			return nil, err
+		}
+		statements[i] = statement{chunk: c, sql: "COPY (SELECT " + strings.Join(names, ", ") + " FROM " + r.src.from(r.about) + where + ") TO STDOUT (FORMAT binary)"}
+	}
+	conn, err := r.take()
+	if err != nil {
+		return nil, err
+	}
+	return copyOut(r.ctx, conn.PgConn(), &r.src.batches, statements, len(columns), r.count, func(err error) { r.give(conn, err) }), nil
+}
+
+func (r *relation) count(chunk int, rows, bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts[chunk].Rows += rows
+	r.counts[chunk].Bytes += bytes
+}
+
+// Count implements connector.Relation.
+func (r *relation) Count(i int) connector.Count {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts[i]
+}
+
+// All implements connector.Relation.
+func (r *relation) All() string {
+	if r.all == "" {
+		chunks := make([]int, len(r.chunks))
+		for i := range chunks {
+			chunks[i] = i
+		}
+		r.all = r.register(chunks)
+	}
+	return r.all
+}
+
+// Chunk implements connector.Relation.
+func (r *relation) Chunk(i int) string { return r.register([]int{i}) }
+
+// register makes chunks readable in the session.
+func (r *relation) register(chunks []int) string {
+	schema := make(drover.Schema, 0, len(r.columns)+1)
+	for _, c := range r.columns {
+		typ := c.typ.duck()
+		if typ == "" {
+			typ = "BLOB"
+		}
+		schema = append(schema, drover.Column{Name: c.name, Type: typ})
+	}
+	schema = append(schema, drover.Column{Name: step.Tag, Type: "BIGINT"})
+	name, remove, err := r.session.AddScan(schema, func() (duck.Filler, error) {
+		sc := &scan{rel: r, chunks: chunks}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.scans = append(r.scans, sc)
+		return sc.fill, nil
+	})
+	if err != nil {
+		// The interface has no error here: the query that reads the relation reports it.
+		return "(SELECT error(" + literal(err.Error()) + "))"
+	}
+	r.remove = append(r.remove, remove)
+	return "(SELECT * FROM " + name + ")"
+}
+
+// Close implements connector.Relation.
+func (r *relation) Close() error {
+	for _, sc := range r.scans {
+		sc.close()
+	}
+	for _, remove := range r.remove {
+		remove()
+	}
+	r.mu.Lock()
+	idle := r.idle
+	r.idle, r.scans, r.remove = nil, nil, nil
+	r.mu.Unlock()
+	for _, conn := range idle {
+		r.src.end(r.ctx, conn)
+	}
+	return nil
+}
+
+// scan is one query's pass over some chunks. It starts to read when it is asked for rows, and then knows for which columns.
+type scan struct {
+	rel    *relation
+	chunks []int
+
+	stream *stream
+	ended  bool
+	decode []decoder // per vector; nil where there is nothing to decode
+	field  []int     // per vector, its field in the tuples
+	cur    *batch
+	pos    int
+	seg    int
+}
+
+// fill implements duck.Filler.
+func (sc *scan) fill(out duck.Chunk, projection []int) (int, error) {
+	if sc.ended {
+		return 0, nil
+	}
+	if sc.stream == nil {
+		if err := sc.start(projection); err != nil {
+			return 0, err
+		}
+	}
+	for sc.cur == nil || sc.pos == sc.cur.rows {
+		if sc.cur != nil {
+			sc.stream.recycle(sc.cur)
+		}
+		var err error
+		if sc.cur, err = sc.stream.next(); err != nil || sc.cur == nil {
+			sc.close()
+			return 0, err
+		}
+		sc.pos, sc.seg = 0, 0
+	}
+	b := sc.cur
+	n := min(b.rows-sc.pos, duck.VectorSize)
+	stride := b.fields + 1
+	for i, c := range projection {
+		switch {
+		case c == len(sc.rel.columns):
+			sc.tag(duck.Data[int64](out.Vector(i))[:n])
+		case sc.decode[i] != nil:
+			if err := sc.decode[i](out.Vector(i), n, b.arena, b.offs[sc.pos*stride+sc.field[i]:], stride); err != nil {
+				return 0, sc.rel.describeValue(&sc.rel.columns[c], err)
+			}
+		}
+	}
+	sc.pos += n
+	return n, nil
+}
+
+// start begins to read the columns that the query needs.
+func (sc *scan) start(projection []int) error {
+	var columns []int
+	sc.decode, sc.field = make([]decoder, len(projection)), make([]int, len(projection))
+	for i, c := range projection {
+		if c < 0 || c >= len(sc.rel.columns) {
+			continue
+		}
+		sc.decode[i] = newDecoder(sc.rel.columns[c].typ, sc.rel.about.checked)
+		sc.field[i] = len(columns)
+		columns = append(columns, c)
+	}
+	var err error
+	sc.stream, err = sc.rel.stream(columns, sc.chunks)
+	return err
+}
+
+// tag writes the chunk of each of the rows from pos on.
+func (sc *scan) tag(out []int64) {
+	for i := 0; i < len(out); {
+		g := sc.cur.segments[sc.seg]
+		end := min(g.end-sc.pos, len(out))
+		for ; i < end; i++ {
+			out[i] = int64(g.chunk)
+		}
+		if g.end <= sc.pos+len(out) {
+			sc.seg++
+		}
+	}
+}
+
+// close ends the pass. It may be called again.
+func (sc *scan) close() {
+	sc.ended = true
+	if sc.stream == nil {
+		return
+	}
+	if sc.cur != nil {
+		sc.stream.recycle(sc.cur)
+		sc.cur = nil
+	}
+	sc.stream.close()
+	sc.stream = nil
+}
+
+// describeValue names the column and the value of a decoder's error.
+func (r *relation) describeValue(c *column, err error) error {
+	var v *valueError
+	if !errors.As(err, &v) {
+		return err
+	}
+	e := drover.Errorf(drover.Data, "column %s: a value of type %s %s", c.name, c.native, v.err.Error())
+	e.Column, e.Cause = c.name, err
+	if c.typ.base.wire == wireNumeric {
+		e.Sample = sample(pgcopy.NumericText(v.value))
+		e.Message += ": " + e.Sample
+		e.Hint = "leave the column untouched, or read it by a query that casts it"
+	}
+	return e
+}
