@@ -109,8 +109,8 @@ func download(ctx context.Context, work, to string) error {
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
-		<-failed // the library takes no context, and its files must not appear after we left
-		return fmt.Errorf("fetch postgres: %w", ctx.Err())
+		// The library takes no context, and its files must not appear after we left.
+		return fmt.Errorf("fetch postgres: %w", errors.Join(ctx.Err(), <-failed))
 	}
 	if _, statErr := os.Stat(filepath.Join(to, "bin", "postgres")); statErr != nil {
 		return fmt.Errorf("fetch postgres %s: %w (install PostgreSQL, or put initdb on PATH)", fetched, errors.Join(err, statErr))

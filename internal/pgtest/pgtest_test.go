@@ -22,7 +22,9 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			panic(err)
 		}
-		os.Stdout.WriteString(s.URL("postgres") + "\n")
+		if _, err := os.Stdout.WriteString(s.URL("postgres") + "\n"); err != nil {
+			panic(err)
+		}
 		select {}
 	}
 	os.Exit(Main(m))
@@ -46,13 +48,35 @@ func openDir(t *testing.T) string {
 	return dir
 }
 
-func query(t *testing.T, url, sql string) string {
+func connect(t *testing.T, url string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
+	return conn
+}
+
+func closeConn(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
+	if err := conn.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func execute(t *testing.T, url, sql string) {
+	t.Helper()
+	conn := connect(t, url)
+	defer closeConn(t, conn)
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func query(t *testing.T, url, sql string) string {
+	t.Helper()
+	conn := connect(t, url)
+	defer closeConn(t, conn)
 	var s string
 	if err := conn.QueryRow(t.Context(), sql).Scan(&s); err != nil {
 		t.Fatal(err)
@@ -73,18 +97,11 @@ func TestEveryDatabaseIsFresh(t *testing.T) {
 
 func TestOtherRolesNeedTheirPassword(t *testing.T) {
 	url := Database(t)
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
-	if _, err := conn.Exec(t.Context(), "CREATE ROLE reader LOGIN PASSWORD 'right'"); err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Exec(t.Context(), "DROP ROLE reader")
+	execute(t, url, "CREATE ROLE reader LOGIN PASSWORD 'right'")
+	defer execute(t, url, "DROP ROLE reader")
 	query(t, strings.Replace(url, "postgres@", "reader:right@", 1), "SELECT 'ok'")
 	if c, err := pgx.Connect(t.Context(), strings.Replace(url, "postgres@", "reader:wrong@", 1)); err == nil {
-		c.Close(t.Context())
+		closeConn(t, c)
 		t.Error("a wrong password was accepted")
 	}
 }
@@ -135,14 +152,7 @@ func TestNamedDirectoryKeepsItsDatabases(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want != "" {
-			conn, err := pgx.Connect(t.Context(), s.URL("postgres"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := conn.Exec(t.Context(), want); err != nil {
-				t.Fatal(err)
-			}
-			conn.Close(t.Context())
+			execute(t, s.URL("postgres"), want)
 		}
 		if got := query(t, s.URL("postgres"), "SELECT v FROM kept"); got != "a" {
 			t.Errorf("got %q", got)
@@ -196,7 +206,7 @@ func TestServerDiesWithItsParent(t *testing.T) {
 		if err != nil {
 			break
 		}
-		conn.Close(t.Context())
+		closeConn(t, conn)
 		if time.Now().After(deadline) {
 			t.Fatal("the server outlived its parent")
 		}
@@ -214,7 +224,11 @@ func TestFetchedBinariesRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Stop()
+	defer func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
 	if got := query(t, s.URL("postgres"), "SHOW server_version"); !strings.HasPrefix(got, "18") {
 		t.Errorf("version %s", got)
 	}

@@ -176,7 +176,7 @@ func (s *Server) Restart(ctx context.Context) error {
 	}
 	defer log.Close() //nolint:errcheck // the server has its own descriptor
 	// The server outlives the context of its start, so that context must not be the command's.
-	cmd := s.command(context.Background(), "postgres", args...) //nolint:contextcheck // see above
+	cmd := s.command(context.Background(), "postgres", args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if s.process, err = startProcess(cmd); err != nil {
 		return fmt.Errorf("start postgres: %w", err)

@@ -156,7 +156,8 @@ func testFinish(t *testing.T, fixture Fixture) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
-		for range b.Receipts(t.Context(), b.uid, 0) {
+		for _, err := range b.Receipts(t.Context(), b.uid, 0) {
+			b.must(err)
 			break // a reader may stop early
 		}
 		totals, err := b.Totals(t.Context(), b.uid)

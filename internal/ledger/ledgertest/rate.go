@@ -14,11 +14,7 @@ func Rate(b *testing.B, fixture Fixture) {
 	for _, c := range []struct{ drivers, chunks int }{{1, 1}, {8, 1}, {1, 500}} {
 		b.Run(fmt.Sprintf("drivers=%d/chunks=%d", c.drivers, c.chunks), func(b *testing.B) {
 			h := fixture(b)
-			l, err := h.Open()
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer l.Shutdown()
+			l := open(b, h)
 			run, _, err := l.Begin(b.Context(), request())
 			if err != nil {
 				b.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/droverdata/drover"
@@ -87,11 +86,7 @@ func TestSchemaParameterMovesTheLedger(t *testing.T) {
 
 func number(tb testing.TB, url, sql string) (n int) {
 	tb.Helper()
-	conn, err := pgx.Connect(tb.Context(), url)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer conn.Close(tb.Context())
+	conn := connect(tb, url)
 	if err := conn.QueryRow(tb.Context(), sql).Scan(&n); err != nil {
 		tb.Fatal(err)
 	}

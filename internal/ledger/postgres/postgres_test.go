@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"os"
 	"testing"
 	"time"
@@ -14,13 +15,23 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
-func execute(tb testing.TB, url, sql string) {
+func connect(tb testing.TB, url string) *pgx.Conn {
 	tb.Helper()
 	conn, err := pgx.Connect(tb.Context(), url)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer conn.Close(tb.Context())
+	tb.Cleanup(func() {
+		if err := conn.Close(context.Background()); err != nil {
+			tb.Error(err)
+		}
+	})
+	return conn
+}
+
+func execute(tb testing.TB, url, sql string) {
+	tb.Helper()
+	conn := connect(tb, url)
 	if _, err := conn.Exec(tb.Context(), sql); err != nil {
 		tb.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func newDatabase(c *connector) *database {
 func renderer() *sqlstore.Renderer {
 	return &sqlstore.Renderer{
 		Table:  func(name string) string { return "main." + name },
-		After:  func(us string) string { return "after(CAST(" + us + " AS bigint))" },
+		After:  func(us string) string { return "(SELECT after(CAST(" + us + " AS bigint)))" },
 		Micros: func(column string) string { return "micros(" + column + ")" },
 		Any:    func(param string) string { return "IN (SELECT value FROM json_each(" + param + "))" },
 		Rows: func(param string, columns [][2]string) string {
@@ -116,9 +116,10 @@ func (d *database) prepared(ctx context.Context, template string) (*sql.Stmt, er
 
 var parameter = regexp.MustCompile(`\$(\d)`)
 
-// render turns $1 into ?1: SQLite would number $-names by their first occurrence.
+// render turns $1 into ?1, because SQLite would number $-names by their first occurrence, and now() into a subquery, which
+// is computed once a statement instead of once a row.
 func (d *database) render(template string) string {
-	return parameter.ReplaceAllString(d.renderer.Render(template), "?$1")
+	return strings.ReplaceAll(parameter.ReplaceAllString(d.renderer.Render(template), "?$1"), "now()", "(SELECT now())")
 }
 
 // Close implements sqlstore.DB.
@@ -153,7 +154,7 @@ func (t transaction) Exec(template string, args ...any) (int64, error) {
 		_, err := t.d.writer.ExecContext(t.ctx, template)
 		return 0, err
 	}
-	s, err := t.prepare(t.ctx, template)
+	s, err := t.prepare(t.ctx, template) //nolint:sqlclosecheck // Close closes it
 	if err != nil {
 		return 0, err
 	}
@@ -191,7 +192,7 @@ func (t transaction) rows(template string, list []any) (*sql.Rows, error) {
 	if t.prepare == nil {
 		return t.d.reads.QueryContext(t.ctx, t.d.render(template), list...)
 	}
-	s, err := t.prepare(t.ctx, template)
+	s, err := t.prepare(t.ctx, template) //nolint:sqlclosecheck // Close closes it
 	if err != nil {
 		return nil, err
 	}
