@@ -25,7 +25,7 @@ SELECT 'constraint ' || quote_ident(conname) || ' ' || pg_get_constraintdef(oid)
 UNION ALL
 SELECT 'statistics ' || pg_get_statisticsobjdef(oid) FROM pg_statistic_ext WHERE stxrelid = $1
 UNION ALL
-SELECT 'replica identity ' || relreplident FROM pg_class WHERE oid = $1
+SELECT 'replica identity ' || relreplident::text FROM pg_class WHERE oid = $1
 UNION ALL
 SELECT 'options ' || reloptions::text FROM pg_class WHERE oid = $1 AND reloptions IS NOT NULL`
 

@@ -46,11 +46,11 @@ func (s *tableSink) swapTables(ctx context.Context, tx pgx.Tx, run connector.Run
 // names of the new and of the old one.
 const inheritanceSQL = `
 WITH old AS (SELECT * FROM pg_class WHERE oid = $1),
-new AS (SELECT * FROM pg_class WHERE oid = $2::regclass),
+new AS (SELECT * FROM pg_class WHERE oid = $2::text::regclass),
 -- Sequences that a column owns: "a" for serial columns, "i" for identities, which have one each.
 owned AS (
 	SELECT d.deptype, d.objid AS seq, n.nspname, q.relname, q.relacl, a.attname,
-		CASE WHEN d.deptype = 'i' THEN pg_get_serial_sequence($2, a.attname)::regclass END AS twin
+		CASE WHEN d.deptype = 'i' THEN pg_get_serial_sequence($2::text, a.attname::text)::regclass END AS twin
 	FROM old JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = old.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
 	JOIN pg_class q ON q.oid = d.objid AND q.relkind = 'S' JOIN pg_namespace n ON n.oid = q.relnamespace
 	JOIN pg_attribute a ON a.attrelid = old.oid AND a.attnum = d.refobjsubid

@@ -165,8 +165,8 @@ func sameNamedType(ctx context.Context, conn *pgx.Conn, a, b string) (bool, erro
 // assignable says how values of a computed column get into the table: as they are, by a cast, which is noted, or not at all.
 // Postgres itself is asked, by planning an INSERT.
 func assignable(ctx context.Context, conn *pgx.Conn, t *target, c *targetColumn, out drover.Column, wire string) (cast bool, note string, err error) {
-	if same, ok := castable(out.Type, c.typ); ok {
-		if !same {
+	if _, ok := castable(out.Type, c.typ); ok {
+		if wire != c.native {
 			note = fmt.Sprintf("column %s: %s is assigned to %s", c.name, wire, c.native)
 		}
 		return false, note, nil
