@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/connector/files"
+	"github.com/droverdata/drover/connector/postgres"
 )
 
 // All returns a registry of all connectors.
@@ -11,6 +12,7 @@ func All() connector.Registry {
 	registry := connector.Registry{}
 	for _, d := range []connector.Definition{
 		files.Definition(),
+		postgres.Definition(),
 	} {
 		registry[d.Name] = d
 	}
