@@ -138,15 +138,19 @@ func TestScanIsProjectedAndMayRunAgain(t *testing.T) {
 
 func TestScanErrorReachesTheQuery(t *testing.T) {
 	s := open(t, Options{})
+	broke := &drover.Error{Kind: drover.Unreachable, Message: "the source broke"}
 	rel, remove, err := s.AddScan(drover.Schema{{Name: "a", Type: "BIGINT"}}, func() (Filler, error) {
-		return func(Chunk, []int) (int, error) { return 0, errors.New("the source broke") }, nil
+		return func(Chunk, []int) (int, error) { return 0, broke }, nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer remove()
-	if err := s.Exec(t.Context(), "SELECT sum(a) FROM "+rel); err == nil || !strings.Contains(err.Error(), "the source broke") {
+	if err := s.Exec(t.Context(), "SELECT sum(a) FROM "+rel); !errors.Is(err, error(broke)) {
 		t.Fatalf("got %v", err)
+	}
+	if err := s.Exec(t.Context(), "SELECT error('another')"); err == nil || errors.Is(err, error(broke)) {
+		t.Fatalf("the next query got %v", err)
 	}
 }
 

@@ -32,7 +32,8 @@ func (st *Stmt) Query(ctx context.Context) (*Rows, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := &Rows{ctx: ctx}
+	_ = st.s.kept() // of an earlier query that was given up
+	r := &Rows{ctx: ctx, s: st.s}
 	r.stop = context.AfterFunc(ctx, func() { db.Interrupt(st.s.con) })
 	var pending db.PendingResult
 	defer db.DestroyPending(&pending)
@@ -52,6 +53,7 @@ func (st *Stmt) Query(ctx context.Context) (*Rows, error) {
 // Rows is a streaming result: at most a few chunks exist at any time.
 type Rows struct {
 	ctx   context.Context
+	s     *Session
 	stop  func() bool
 	res   db.Result
 	cur   db.DataChunk
@@ -91,10 +93,14 @@ func (r *Rows) Close() {
 	}
 }
 
-// fail prefers the context's error to the interrupt that it caused.
+// fail prefers the context's error to the interrupt that it caused, and a scan's own error to its text.
 func (r *Rows) fail(err error) error {
+	scan := r.s.kept()
 	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
+	}
+	if scan != nil {
+		return scan
 	}
 	return err
 }

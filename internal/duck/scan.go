@@ -65,6 +65,24 @@ func (s *Session) AddScan(columns drover.Schema, open func() (Filler, error)) (s
 	}, nil
 }
 
+// keep remembers the error of a scan, which DuckDB carries as a text only.
+func (s *Session) keep(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed == nil {
+		s.failed = err
+	}
+}
+
+// kept returns the error of the last query's scans and forgets it.
+func (s *Session) kept() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.failed
+	s.failed = nil
+	return err
+}
+
 func (sc scan) destroy() {
 	for i := range sc.types {
 		db.DestroyLogicalType(&sc.types[i])
@@ -137,6 +155,7 @@ func droverScanInit(ptr unsafe.Pointer) {
 		st.projection = append(st.projection, c)
 	}
 	if st.fill, err = sc.open(); err != nil {
+		s.keep(err)
 		db.InitSetError(info, err.Error())
 		return
 	}
@@ -151,6 +170,7 @@ func droverScanFill(ptr, out unsafe.Pointer) {
 	chunk := Chunk{db.DataChunk{Ptr: out}}
 	n, err := st.fill(chunk, st.projection)
 	if err != nil {
+		handleValue(db.FunctionGetExtraInfo(info)).(*Session).keep(err)
 		db.FunctionSetError(info, err.Error())
 		n = 0
 	}

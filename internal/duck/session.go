@@ -41,6 +41,8 @@ type Session struct {
 	next  int64
 	scans map[int64]scan
 	tally map[int64][]int64
+	// failed is the first error of a scan in the running query.
+	failed error
 }
 
 // Open starts a session.
