@@ -4,8 +4,8 @@ import (
 	"github.com/droverdata/drover"
 )
 
-// document is a job file's top level. Its tags, and those of the types that it refers to, are the only list of keys that there is.
-type document struct {
+// Document is a job file's top level. Its tags, and those of the types that it refers to, are the only list of keys that there is.
+type Document struct {
 	// Name names the job: letters, digits, '-', '_' and '.'.
 	Name string `json:"name" jsonschema:"required"`
 	// Vars gives values to ${NAME}. --set NAME=VALUE overrides one; the environment gives the others.
@@ -33,7 +33,7 @@ type (
 	sinkPart   struct{ drover.Sink }
 )
 
-func (d *document) job() drover.Job {
+func (d *Document) job() drover.Job {
 	return drover.Job{
 		Name:     d.Name,
 		Frame:    drover.Frame{Source: d.Source.Source, Chunk: d.Chunk, Steps: d.Steps},

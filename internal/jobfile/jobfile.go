@@ -57,7 +57,7 @@ func Parse(name string, data []byte, opts Options) (*File, error) {
 	if err := d.variables(root); err != nil {
 		return nil, err
 	}
-	var doc document
+	var doc Document
 	if err := d.structure(root, reflect.ValueOf(&doc).Elem(), "", vocabulary.Field{}); err != nil {
 		return nil, err
 	}

@@ -28,6 +28,7 @@ var refusals = []struct {
 	{name: "control character", text: "name: a\x00b\n"},
 	{name: "no-break control inside", text: "name: a\u2028b\n"},
 	{name: "too large", text: strings.Repeat("#", maxFile+1)},
+	{name: "too many lines", text: strings.Repeat("\n", maxLines)},
 	{name: "a list", text: "- a\n- b\n"},
 	{name: "a word", text: "hello\n"},
 	{name: "two documents", text: "name: a\n---\nname: b\n"},

@@ -9,8 +9,12 @@ import (
 	"github.com/droverdata/drover"
 )
 
-// maxFile is the largest job file. It bounds what parsing costs.
-const maxFile = 1 << 20
+// The largest job file, in bytes and lines: far more than anyone writes, and little enough for a YAML parser whose time grows with
+// the square of some inputs (blank lines of a block scalar, keys of a map).
+const (
+	maxFile  = 256 << 10
+	maxLines = 10_000
+)
 
 // longLine is how many characters of a line a snippet shows.
 const longLine = 160
@@ -42,6 +46,10 @@ func newSource(name string, data []byte) (*source, error) {
 	for line := range strings.SplitSeq(s.text, "\n") {
 		s.lines = append(s.lines, []rune(line))
 	}
+	if len(s.lines) > maxLines {
+		return nil, s.fail(place{}, drover.Errorf(drover.Invalid, "the job file has %d lines, more than the %d that drover reads", len(s.lines), maxLines).
+			WithHint("Is this the right file?"))
+	}
 	return s, s.checkCharacters()
 }
 
@@ -53,7 +61,7 @@ func (s *source) checkCharacters() error {
 				return s.fail(place{line, column, 1}, drover.Errorf(drover.Invalid, "byte 0x%02X is not UTF-8", s.text[i]).WithHint("Save the file as UTF-8."))
 			}
 		}
-		if r < ' ' && r != '\n' && r != '\t' || r == 0x7F || r == 0xFEFF || r == 0x2028 || r == 0x2029 || r == 0x85 {
+		if r != '\n' && r != '\t' && forbidden(r) {
 			return s.fail(place{line, column, 1}, drover.Errorf(drover.Invalid, "control character U+%04X in the job file", r).
 				WithHint(`Remove it, or write it as an escape such as "\u%04X" in double quotes.`, r))
 		}
@@ -116,9 +124,15 @@ func (s *source) snippet(line, column int) snippet {
 	return snippet{string(runes), caret}
 }
 
+// forbidden reports whether a job file may not hold r as it is: a control character, a second byte order mark, or a line end that only some
+// editors and YAML readers take for one.
+func forbidden(r rune) bool {
+	return unicode.IsControl(r) || r == 0x2028 || r == 0x2029 || r == 0xFEFF
+}
+
 // printable replaces what could steer a terminal.
 func printable(r rune) rune {
-	if r != '\t' && (unicode.IsControl(r) || r == 0x2028 || r == 0x2029 || r == 0xFEFF) {
+	if r != '\t' && forbidden(r) {
 		return utf8.RuneError
 	}
 	return r

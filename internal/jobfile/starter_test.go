@@ -1,0 +1,85 @@
+package jobfile
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector/files"
+	"github.com/droverdata/drover/connector/postgres"
+)
+
+func TestStarter(t *testing.T) {
+	schema := drover.Schema{
+		{Name: "id", Type: "BIGINT", NotNull: true},
+		{Name: "Fare Amount", Type: "DECIMAL(12,2)"},
+		{Name: "addr", Native: "inet"},
+	}
+	for name, c := range map[string]struct {
+		source drover.Source
+		sink   drover.Sink
+	}{
+		"files":    {files.In("data/2017/"), nil},
+		"postgres": {postgres.Table("postgres://u:hunter2@db/x", "public.raw"), postgres.Into("postgres://u:hunter2@db/x", "raw_clean")},
+		"query":    {postgres.Query("postgres://u:hunter2@db/x", "SELECT '${x}'\nFROM t"), nil},
+		"paths":    {files.In("a b.csv", "c: d", "yes"), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text, err := Starter("Taxi 2017!", c.source, schema, c.sink)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(text), "hunter2") {
+				t.Fatalf("a password appears:\n%s", text)
+			}
+			golden(t, "testdata/starter-"+name+".yaml", string(text))
+			opts := options()
+			opts.Env = env(map[string]string{"RAW_URL": "postgres://u:hunter2@db/x", "CLEAN_URL": "postgres://u:hunter2@db/x"})
+			f := parse(t, string(text), opts)
+			if f.Job.Name != "taxi-2017" {
+				t.Errorf("name %q", f.Job.Name)
+			}
+			if diff := cmp.Diff(c.source, f.Job.Frame.Source); diff != "" {
+				t.Error(diff)
+			}
+			v, ok := value(t, string(text))
+			if !ok {
+				t.Fatal("not YAML")
+			}
+			if err := compiled(t).Validate(v); err != nil {
+				t.Error(err)
+			}
+			// The examples in the comments are right, too.
+			for _, comment := range []string{"  # - ", "  # by: "} {
+				text = []byte(strings.ReplaceAll(string(text), comment, strings.Replace(comment, "# ", "", 1)))
+			}
+			if f := parse(t, string(text), opts); len(f.Job.Frame.Steps) != 4 || f.Job.Frame.Chunk.By != "id" {
+				t.Errorf("with its examples: %+v", f.Job.Frame)
+			}
+		})
+	}
+}
+
+// Whatever a source's path and columns are called, the starter file parses and names them.
+func TestStarterWithAnyNames(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		path := rapid.String().Filter(func(s string) bool {
+			return strings.TrimSpace(s) != "" && !strings.Contains(s, "://")
+		}).Draw(t, "path")
+		column := rapid.StringN(1, 20, -1).Draw(t, "column")
+		text, err := Starter(rapid.String().Draw(t, "name"), files.In(path), drover.Schema{{Name: column, Type: "BIGINT"}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := Parse("job.yaml", text, options())
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		if got := f.Job.Frame.Source.(*files.Source).Path[0]; got != path {
+			t.Fatalf("path %q became %q", path, got)
+		}
+	})
+}
