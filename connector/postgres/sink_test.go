@@ -127,6 +127,12 @@ func (j *job) write(ids ...int64) []connector.Receipt {
 	return receipts
 }
 
+// trace has f called before every statement of the sink's next connections.
+func (j *job) trace(f tracer) {
+	_ = j.sink.Close()
+	j.sink.trace = f
+}
+
 func (j *job) publish() *job {
 	j.t.Helper()
 	if _, err := j.sink.Publish(j.t.Context(), j.run, j.output, nil); err != nil {
