@@ -1,0 +1,401 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/step"
+	"github.com/jackc/pgx/v5"
+)
+
+func openTestSource(t testing.TB, spec *Source) *source {
+	t.Helper()
+	s, err := openSource(t.Context(), spec, testEnv())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s.(*source)
+}
+
+func openSession(t testing.TB) *duck.Session {
+	t.Helper()
+	session, err := duck.Open(t.Context(), duck.Options{TempDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(session.Close)
+	return session
+}
+
+// cutAll begins and cuts a source.
+func cutAll(t testing.TB, s *source, c drover.Chunking) (json.RawMessage, []connector.Chunk) {
+	t.Helper()
+	st, err := s.Begin(t.Context(), c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var chunks []connector.Chunk
+	for ch, err := range s.Chunks(t.Context(), c, st) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		chunks = append(chunks, ch)
+	}
+	return st, chunks
+}
+
+// transfer is one task: a source's chunks, a program, a target table.
+type transfer struct {
+	source  *source
+	state   json.RawMessage
+	chunks  []connector.Chunk
+	program step.Program
+	output  drover.Schema // nil: the source's columns, untouched
+	session *duck.Session
+}
+
+// into loads the transfer into a table and returns what load does.
+func (x transfer) into(ctx context.Context, t testing.TB, conn *pgx.Conn, name string) ([]loaded, connector.Relation, error) {
+	t.Helper()
+	schema, err := x.source.Schema(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x.output == nil {
+		for _, c := range schema {
+			c.From = c.Name
+			x.output = append(x.output, c)
+		}
+	}
+	if x.program.SQL == "" {
+		x.program.SQL = "SELECT * FROM " + step.Input()
+	}
+	target, err := findTable(t.Context(), conn, name)
+	if err != nil || target == nil {
+		t.Fatal(target, err)
+	}
+	columns := make([]column, len(x.output))
+	names := make([]string, len(x.output))
+	for i, o := range x.output {
+		c := find(target.columns, o.Name)
+		if c == nil {
+			t.Fatalf("the target has no column %s", o.Name)
+		}
+		columns[i], names[i] = *c, o.Name
+	}
+	rel, err := x.source.Open(ctx, x.session, schema, x.state, x.chunks)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err := rel.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	in := connector.Input{
+		Session: x.session, Relation: rel, Program: x.program, Source: schema, Output: x.output,
+		Progress: func(int64, int64, int64, int64) {}, PeakMemory: func() int64 { return 0 },
+	}
+	got, err := load(ctx, conn.PgConn(), fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT binary)", name, quoteAll(names)), in, len(x.chunks), columns)
+	return got, rel, err
+}
+
+// dump returns a table's rows as text, ordered.
+func dump(t testing.TB, conn *pgx.Conn, sql string) string {
+	t.Helper()
+	rows, err := conn.Query(t.Context(), sql)
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts, err := pgx.CollectRows(rows, pgx.RowTo[*string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, s := range texts {
+		if s == nil {
+			b.WriteString("<null>\n")
+		} else {
+			b.WriteString(*s + "\n")
+		}
+	}
+	return b.String()
+}
+
+// typeSQL makes what the types below need. The order differs by database, so that OIDs do.
+const typeSQL = `
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy', 'with space');
+CREATE TYPE pair AS (a int, b text);
+CREATE DOMAIN zip AS varchar(10) CHECK (length(value) > 0);
+CREATE DOMAIN zip2 AS zip;
+CREATE DOMAIN amount AS numeric(12,2);
+`
+
+// typeCases are the built-in types with their extremes, as SQL expressions. A type that DuckDB cannot carry has no decoded route.
+var typeCases = []struct {
+	typ    string
+	values []string
+}{
+	{"boolean", []string{"true", "false"}},
+	{"smallint", []string{"-32768", "32767", "0"}},
+	{"integer", []string{"-2147483648", "2147483647", "0"}},
+	{"bigint", []string{"-9223372036854775808", "9223372036854775807", "9007199254740993"}},
+	{"real", []string{"'NaN'", "'Infinity'", "'-Infinity'", "'-0'", "1e-45", "3.4028235e38", "1.1"}},
+	{"double precision", []string{"'NaN'", "'Infinity'", "'-Infinity'", "'-0'", "5e-324", "1.7976931348623157e308", "0.1"}},
+	{"numeric(4,0)", []string{"9999", "-9999", "0"}},
+	{"numeric(9,2)", []string{"1234567.89", "-0.01", "0"}},
+	{"numeric(12,2)", []string{"9999999999.99", "-9999999999.99", "0.10", "10000"}},
+	{"numeric(18,6)", []string{"999999999999.999999", "0.000001", "-1"}},
+	{"numeric(38,10)", []string{"9999999999999999999999999999.9999999999", "-0.0000000001", "100000000"}},
+	{"numeric(38,38)", []string{"0.99999999999999999999999999999999999999", "-0.00000000000000000000000000000000000001"}},
+	{"numeric(3,5)", []string{"0.00999", "-0.00001"}},
+	{"numeric(5,-2)", []string{"1234500", "-9999900"}},
+	{"numeric(38,0)", []string{"99999999999999999999999999999999999999", "-1", "10000000000000000"}},
+	{"numeric(50,10)", []string{"1234567890123456789012345678901234567890.0123456789"}},
+	{"amount", []string{"12.34", "-9999999999.99"}},
+	{"text", []string{"''", "'a'", "'twelve bytes'", "'thirteen byte'", "repeat('long ', 5000)", "E'tab\\tquote\\'\"nl\\n'", "'Grüße 🚀'"}},
+	{"varchar(10)", []string{"'abc'", "''", "'trail   '"}},
+	{"char(6)", []string{"'ab'", "''"}},
+	{"name", []string{"'a_name'"}},
+	{`"char"`, []string{"'x'", "''", `'\200'`}},
+	{"bytea", []string{"''", `'\x00ff10'`, `decode(repeat('ab', 100), 'hex')`}},
+	{"date", []string{"'infinity'", "'-infinity'", "'4713-01-01 BC'", "'5874897-12-31'", "'2000-01-01'", "'1999-12-31'", "'1970-01-01'"}},
+	{"time", []string{"'00:00'", "'24:00'", "'23:59:59.999999'"}},
+	{"timetz", []string{"'00:00+00'", "'12:34:56.789+15:59:59'", "'23:59:59.999999-15:59:59'", "'24:00+05:30'"}},
+	{"timestamp", []string{"'infinity'", "'-infinity'", "'4713-01-01 00:00:00 BC'", "'294246-12-31 23:59:59.999999'", "'1969-12-31 23:59:59.999999'", "'2000-01-01'"}},
+	{"timestamptz", []string{"'infinity'", "'-infinity'", "'4713-01-02 00:00:00+00 BC'", "'294246-12-31 23:59:59.999999+00'", "'2024-02-29 12:00+05:30'"}},
+	{"interval", []string{"'1 mon'", "'-1 year 2 days -3.000001 sec'", "'178000000 years'", "'0'", "'30 days'", "'720 hours'"}},
+	{"uuid", []string{"'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'", "'80000000-0000-4000-8000-000000000001'"}},
+	{"json", []string{`'{"b": 1, "a":  [1,2], "a": null}'`, `'null'`, `'""'`}},
+	{"jsonb", []string{`'{"b": 1, "a": [1.50, 1e400]}'`, `'null'`, `'"x"'`}},
+	{"oid", []string{"0", "4294967295"}},
+	{"xid", []string{"'4294967295'"}},
+	{"xid8", []string{"'18446744073709551615'"}},
+	{"xml", []string{"'<a>x</a>'"}},
+	{"mood", []string{"'sad'", "'with space'"}},
+	{"zip2", []string{"'00501'"}},
+	{"integer[]", []string{"'{}'", "'{1,NULL,-3}'", "'{NULL}'"}},
+	{"text[]", []string{`'{"",a,"a long text of more than twelve",NULL}'`, "'{}'"}},
+	{"numeric(12,2)[]", []string{"'{1.10,NULL,-9999999999.99}'"}},
+	{"timestamptz[]", []string{"'{infinity,2024-01-01 00:00+00}'"}},
+	{"mood[]", []string{"'{sad,NULL,happy}'", "'{}'"}},
+	{"zip[]", []string{"'{00501,x}'"}},
+	{"uuid[]", []string{"'{80000000-0000-4000-8000-000000000001}'"}},
+	{"jsonb[]", []string{`ARRAY['{"a":1}', NULL]::jsonb[]`}},
+	{"boolean[]", []string{"'{t,f,NULL}'"}},
+	{"bytea[]", []string{`ARRAY['\x00','\x']::bytea[]`}},
+	// moved, never read
+	{"inet", []string{"'10.0.0.1/8'", "'::1'"}},
+	{"cidr", []string{"'10.0.0.0/8'"}},
+	{"macaddr", []string{"'08:00:2b:01:02:03'"}},
+	{"macaddr8", []string{"'08:00:2b:01:02:03:04:05'"}},
+	{"money", []string{"'-92233720368547758.08'"}},
+	{"bit(5)", []string{"B'10101'"}},
+	{"varbit", []string{"B'1'", "B''"}},
+	{"tsvector", []string{"'a:1 b:2'"}},
+	{"tsquery", []string{"'a & b'"}},
+	{"pg_lsn", []string{"'16/B374D848'"}},
+	{"point", []string{"'(1,2)'"}},
+	{"polygon", []string{"'((0,0),(1,1),(1,0))'"}},
+	{"box", []string{"'(1,1),(0,0)'"}},
+	{"circle", []string{"'<(0,0),1>'"}},
+	{"int4range", []string{"'[1,5)'", "'empty'", "'(,)'"}},
+	{"tstzrange", []string{"'[2024-01-01 00:00+00,)'"}},
+	{"int4multirange", []string{"'{[1,2),[5,6)}'"}},
+	{"pair", []string{"'(1,x)'", "'(,)'"}},
+	{"inet[]", []string{"'{10.0.0.1,NULL}'"}},
+	{"int2vector", []string{"'1 2 3'"}},
+	{"jsonpath", []string{"'$.a'"}},
+	{"regclass", []string{"'pg_class'"}},
+	{"tid", []string{"'(1,2)'"}},
+}
+
+func TestEveryTypePassesExactlyThroughBothRoutes(t *testing.T) {
+	from, conn := database(t, typeSQL)
+	_, to := database(t, "CREATE TYPE shift1 AS ENUM ('x'); CREATE TYPE shift2 AS (a int);"+typeSQL)
+	var defs, decl []string
+	longest := 0
+	for i, c := range typeCases {
+		decl = append(decl, fmt.Sprintf("c%d %s", i, c.typ))
+		defs = append(defs, fmt.Sprintf("c%d", i))
+		longest = max(longest, len(c.values))
+	}
+	create := "(id int PRIMARY KEY, " + strings.Join(decl, ", ") + ")"
+	execSQL(t, conn, "CREATE TABLE src "+create)
+	for row := range longest + 1 { // the last row is NULLs
+		values := []string{fmt.Sprint(row)}
+		for _, c := range typeCases {
+			v := "NULL"
+			if row < len(c.values) {
+				v = c.values[row]
+			}
+			values = append(values, "("+v+")::"+c.typ)
+		}
+		execSQL(t, conn, "INSERT INTO src VALUES ("+strings.Join(values, ", ")+")")
+	}
+	session := openSession(t)
+	s := openTestSource(t, Table(string(from), "src"))
+	st, chunks := cutAll(t, s, drover.Chunking{Rows: 3})
+	schema, err := s.Schema(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for route, x := range map[string]transfer{
+		"spliced": {program: step.Program{RowWise: true}},
+		"decoded": {program: step.Program{RowWise: false}},
+		"decoded, in batches": {program: step.Program{RowWise: true}, output: func() drover.Schema {
+			var out drover.Schema
+			for _, c := range schema {
+				if c.Type == "" {
+					c.From = c.Name
+				}
+				out = append(out, c)
+			}
+			return out
+		}()},
+	} {
+		t.Run(route, func(t *testing.T) {
+			x.source, x.session, x.state, x.chunks = s, session, st, chunks
+			execSQL(t, to, "DROP TABLE IF EXISTS dst; CREATE TABLE dst "+create)
+			got, rel, err := x.into(t.Context(), t, to, "dst")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var rows int64
+			for i, g := range got {
+				rows += g.rows
+				if c := rel.Count(i); c.Rows != g.rows || c.Bytes <= 0 {
+					t.Errorf("chunk %d: %+v in, %+v out", i, c, g)
+				}
+			}
+			if rows != int64(longest+1) {
+				t.Errorf("%d rows of %d", rows, longest+1)
+			}
+			for i, c := range defs {
+				sql := fmt.Sprintf("SELECT %s::text FROM %%s ORDER BY id", c)
+				want, have := dump(t, conn, fmt.Sprintf(sql, "src")), dump(t, to, fmt.Sprintf(sql, "dst"))
+				if want != have {
+					t.Errorf("%s: got\n%swant\n%s", typeCases[i].typ, have, want)
+				}
+			}
+		})
+	}
+}
+
+func TestStepsComputeBesideUntouchedColumns(t *testing.T) {
+	from, conn := database(t, `CREATE TABLE src (id bigint PRIMARY KEY, active boolean, name text, email text, amt numeric(12,2), tags text[], free numeric);
+		INSERT INTO src SELECT g, g % 10 <> 0, 'Name '||g, CASE WHEN g % 50 <> 0 THEN 'User'||g||'@Example.COM' END, g / 100.0, ARRAY['a'||g, NULL], g * 1.50
+		FROM generate_series(1, 50000) g;
+		CREATE TABLE dst (email text, id bigint, total numeric(14,4), name text, tags text[], free numeric, n integer)`)
+	session := openSession(t)
+	s := openTestSource(t, Table(string(from), "src"))
+	st, chunks := cutAll(t, s, drover.Chunking{Rows: 700})
+	if len(chunks) != 72 {
+		t.Fatalf("%d chunks", len(chunks))
+	}
+	out := drover.Schema{
+		{Name: "email", Type: "VARCHAR"},
+		{Name: "id", Type: "BIGINT", From: "id"},
+		{Name: "total", Type: "DECIMAL(14,4)"},
+		{Name: "name", Type: "VARCHAR", From: "name"},
+		{Name: "tags", Type: "VARCHAR[]", From: "tags"},
+		{Name: "free", Type: "DECIMAL(38,10)", From: "free"},
+		{Name: "n", Type: "BIGINT"},
+	}
+	sql := `SELECT lower(email) AS email, id, (amt * 1.19)::DECIMAL(14,4) AS total, name, tags, free, length(name) AS n, __drover_tag FROM (SELECT * FROM ` + step.Input() + `) WHERE active`
+	want := dump(t, conn, `SELECT (lower(email), id, round(amt * 1.19, 4)::numeric(14,4), name, tags, free, length(name))::text FROM src WHERE active ORDER BY id`)
+	for _, rowWise := range []bool{true, false} {
+		execSQL(t, conn, "TRUNCATE dst")
+		got, rel, err := transfer{source: s, state: st, chunks: chunks, session: session, output: out, program: step.Program{SQL: sql, RowWise: rowWise}}.into(t.Context(), t, conn, "dst")
+		if err != nil {
+			t.Fatal(err)
+		}
+		have := dump(t, conn, "SELECT d::text FROM dst d ORDER BY id")
+		if !rowWise { // once read, a numeric without a scale keeps no zeros behind its last digit
+			have = dump(t, conn, "SELECT (email, id, total, name, tags, trim_scale(free), n)::text FROM dst ORDER BY id")
+			want = dump(t, conn, `SELECT (lower(email), id, round(amt * 1.19, 4)::numeric(14,4), name, tags, trim_scale(free), length(name))::text FROM src WHERE active ORDER BY id`)
+		}
+		if have != want {
+			t.Fatalf("row-wise %v: rows differ", rowWise)
+		}
+		for i := range chunks {
+			if in := rel.Count(i).Rows; i < 71 && (in != 700 || got[i].rows != 630 || got[i].bytes == 0) {
+				t.Fatalf("chunk %d: %d in, %+v", i, in, got[i])
+			}
+		}
+	}
+}
+
+func TestChunkedProgramSeesOneChunkAtATime(t *testing.T) {
+	from, conn := database(t, `CREATE TABLE src (id bigint PRIMARY KEY, v int); INSERT INTO src SELECT g, g FROM generate_series(1, 1000) g;
+		CREATE TABLE dst (n bigint, total numeric)`)
+	s := openTestSource(t, Table(string(from), "src"))
+	st, chunks := cutAll(t, s, drover.Chunking{Rows: 100})
+	out := drover.Schema{{Name: "n", Type: "BIGINT"}, {Name: "total", Type: "HUGEINT"}}
+	sql := "SELECT count(*) AS n, sum(v) AS total, any_value(__drover_tag) AS __drover_tag FROM " + step.Input()
+	_, _, err := transfer{source: s, state: st, chunks: chunks, session: openSession(t), output: out, program: step.Program{SQL: sql}}.into(t.Context(), t, conn, "dst")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := dump(t, conn, "SELECT concat(count(*), ' ', min(n), ' ', max(n), ' ', sum(total)) FROM dst"); got != "10 100 100 500500\n" {
+		t.Fatal(got)
+	}
+}
+
+// settled waits for goroutines to end and returns their number.
+func settled(limit int) int {
+	n := 0
+	for range 100 {
+		if n = runtime.NumGoroutine(); n <= limit {
+			return n
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return n
+}
+
+func TestValuesThatCannotBeCarriedNameColumnAndValue(t *testing.T) {
+	from, conn := database(t, "")
+	session := openSession(t)
+	for name, c := range map[string]struct{ typ, value, target, expr, outType, code, sample string }{
+		"NaN":                     {"numeric", "'NaN'", "numeric", "v + 0", "DECIMAL(38,10)", "", "NaN"},
+		"infinity":                {"numeric(5,2)", "'NaN'", "numeric", "v + 0", "DECIMAL(6,2)", "", "NaN"},
+		"too many decimals":       {"numeric", "0.00000000001", "numeric", "v", "DECIMAL(38,10)", "", "0.00000000001"},
+		"too many digits":         {"numeric", "1e30", "numeric", "v", "DECIMAL(38,10)", "", "1000000000000000000000000000000"},
+		"two dimensions":          {"int[]", "'{{1,2},{3,4}}'", "int[]", "list_concat(v, [1])", "INTEGER[]", "", ""},
+		"lower bound":             {"int[]", "'[0:1]={1,2}'", "int[]", "list_concat(v, [1])", "INTEGER[]", "", ""},
+		"timestamp beyond DuckDB": {"timestamp", "'294276-12-31'", "timestamp", "v + INTERVAL 1 DAY", "TIMESTAMP", "", ""},
+		"zero byte":               {"int", "0", "text", "'a' || chr(v) || 'b'", "VARCHAR", "22021", ""},
+		"out of range":            {"int", "70000", "smallint", "v::BIGINT", "BIGINT", "22003", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			execSQL(t, conn, fmt.Sprintf("DROP TABLE IF EXISTS src, dst; CREATE TABLE src (v %s); INSERT INTO src VALUES (%s); CREATE TABLE dst (w %s)", c.typ, c.value, c.target))
+			s := openTestSource(t, Table(string(from), "src"))
+			st, chunks := cutAll(t, s, drover.Chunking{})
+			for _, rowWise := range []bool{true, false} {
+				_, _, err := transfer{
+					source: s, state: st, chunks: chunks, session: session, output: drover.Schema{{Name: "w", Type: c.outType}},
+					program: step.Program{SQL: "SELECT " + c.expr + " AS w, __drover_tag FROM " + step.Input(), RowWise: rowWise},
+				}.into(t.Context(), t, conn, "dst")
+				var e *drover.Error
+				if !errors.As(err, &e) || e.Kind != drover.Data || e.Column == "" || e.Code != c.code || e.Sample != c.sample {
+					t.Errorf("row-wise %v: got %#v", rowWise, err)
+				}
+			}
+		})
+	}
+}
