@@ -35,12 +35,12 @@ func testBegin(t *testing.T, fixture Fixture) {
 		if run.UID != b.uid {
 			t.Errorf("ErrBusy returned run %+v", run)
 		}
-		b.Advance(lease - 1e9)
+		b.Advance(lease - slack)
 		b.must(b.Renew(t.Context(), b.uid, "driver", lease))
-		b.Advance(lease - 1e9)
+		b.Advance(lease - slack)
 		_, _, err = b.Begin(t.Context(), second)
 		b.want(err, ledger.ErrBusy)
-		b.Advance(2e9)
+		b.Advance(2 * slack)
 		run, role, err := b.Begin(t.Context(), second)
 		if err != nil || role != ledger.Plan || run.UID != b.uid || run.Engine != "ray" {
 			t.Fatalf("%+v %v %v", run, role, err)
@@ -190,9 +190,9 @@ func testPlan(t *testing.T, fixture Fixture) {
 	})
 	t.Run("adding renews the planner's lease", func(t *testing.T) {
 		b := empty(t, fixture)
-		b.Advance(lease - 1e9)
+		b.Advance(lease - slack)
 		b.add(0, numbered(1))
-		b.Advance(lease - 1e9)
+		b.Advance(lease - slack)
 		second := request()
 		second.Driver = "second"
 		_, _, err := b.Begin(t.Context(), second)

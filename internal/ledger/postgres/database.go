@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/droverdata/drover/internal/ledger/sqlstore"
@@ -45,17 +44,14 @@ func newDatabase(pool *pgxpool.Pool, config *pgx.ConnConfig, schemaName string) 
 
 // Lock implements sqlstore.DB.
 func (d *database) Lock(tx sqlstore.Tx, name string) error {
-	_, err := tx.Exec(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "drover ledger "+d.schema+" "+name)
-	return err
+	return tx.Later(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "drover ledger "+d.schema+" "+name)
 }
 
 // Write implements sqlstore.DB. Every commit is as durable as the server makes it.
 func (d *database) Write(ctx context.Context, _ bool, fn func(sqlstore.Tx) error) error {
 	const tries = 10
 	for try := 1; ; try++ {
-		err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
-			return fn(transaction{ctx: ctx, d: d, on: tx})
-		})
+		err := d.try(ctx, fn)
 		if err == nil || !retryable(err) || try == tries {
 			return explain(err, d.config)
 		}
@@ -67,9 +63,45 @@ func (d *database) Write(ctx context.Context, _ bool, fn func(sqlstore.Tx) error
 	}
 }
 
+// try runs fn in one transaction.
+func (d *database) try(ctx context.Context, fn func(sqlstore.Tx) error) error {
+	conn, err := d.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	// The pool closes connections that come back inside a transaction.
+	defer conn.Release()
+	tx := &transaction{ctx: ctx, d: d, on: conn, pending: &pgx.Batch{}}
+	tx.pending.Queue("begin")
+	if err := d.lost(ctx, conn, fn(tx)); err != nil {
+		// With a context of its own: a cancelled caller's transaction must let go of its locks too. Where it fails, the pool's closing
+		// of the connection does the same.
+		rollback, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		defer cancel()
+		_, _ = conn.Exec(rollback, "rollback")
+		return err
+	}
+	tx.pending.Queue("commit")
+	return d.lost(ctx, conn, tx.send(func(answer pgx.BatchResults) error {
+		tag, err := answer.Exec()
+		if err == nil && tag.String() != "COMMIT" {
+			err = fmt.Errorf("the ledger's server answered a commit with %s", tag)
+		}
+		return err
+	}))
+}
+
+const rollbackTimeout = 5 * time.Second
+
 // Read implements sqlstore.DB.
 func (d *database) Read(ctx context.Context, fn func(sqlstore.Tx) error) error {
-	return explain(fn(transaction{ctx: ctx, d: d, on: d.pool}), d.config)
+	conn, err := d.pool.Acquire(ctx)
+	if err != nil {
+		return explain(err, d.config)
+	}
+	defer conn.Release()
+	err = fn(&transaction{ctx: ctx, d: d, on: conn, pending: &pgx.Batch{}})
+	return explain(d.lost(ctx, conn, err), d.config)
 }
 
 // Close implements sqlstore.DB.
@@ -78,38 +110,66 @@ func (d *database) Close() error {
 	return nil
 }
 
-// querier is a transaction or the pool.
-type querier interface {
-	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+// transaction sends statements in as few round trips as their answers allow.
+type transaction struct {
+	ctx     context.Context //nolint:containedctx // it lives as long as one call of Write or Read
+	d       *database
+	on      *pgxpool.Conn
+	pending *pgx.Batch // statements that were not sent yet
 }
 
-type transaction struct {
-	ctx context.Context //nolint:containedctx // it lives as long as one call of Write or Read
-	d   *database
-	on  querier
+// Later implements sqlstore.Tx.
+func (t *transaction) Later(template string, args ...any) error {
+	t.pending.Queue(t.d.renderer.Render(template), args...)
+	return nil
+}
+
+// send sends what is pending and lets last read the answer to the last statement of it.
+func (t *transaction) send(last func(pgx.BatchResults) error) error {
+	batch := t.pending
+	t.pending = &pgx.Batch{}
+	answer := t.on.SendBatch(t.ctx, batch)
+	for range batch.Len() - 1 {
+		if _, err := answer.Exec(); err != nil {
+			_ = answer.Close() // it repeats the error
+			return fmt.Errorf("ledger statement: %w", err)
+		}
+	}
+	if err := last(answer); err != nil {
+		_ = answer.Close()
+		return err
+	}
+	return answer.Close()
 }
 
 // Exec implements sqlstore.Tx.
-func (t transaction) Exec(template string, args ...any) (int64, error) {
-	tag, err := t.on.Exec(t.ctx, t.d.renderer.Render(template), args...)
-	if err != nil {
-		return 0, fmt.Errorf("ledger statement: %w", err)
-	}
-	return tag.RowsAffected(), nil
+func (t *transaction) Exec(template string, args ...any) (affected int64, err error) {
+	t.pending.Queue(t.d.renderer.Render(template), args...)
+	err = t.send(func(answer pgx.BatchResults) error {
+		tag, err := answer.Exec()
+		if err != nil {
+			return fmt.Errorf("ledger statement: %w", err)
+		}
+		affected = tag.RowsAffected()
+		return nil
+	})
+	return affected, err
 }
 
 // Query implements sqlstore.Tx.
-func (t transaction) Query(scan func(sqlstore.Row) error, template string, args ...any) error {
-	rows, err := t.on.Query(t.ctx, t.d.renderer.Render(template), args...)
-	if err != nil {
-		return fmt.Errorf("ledger query: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
+func (t *transaction) Query(scan func(sqlstore.Row) error, template string, args ...any) error {
+	t.pending.Queue(t.d.renderer.Render(template), args...)
+	return t.send(func(answer pgx.BatchResults) error {
+		rows, err := answer.Query()
+		if err != nil {
+			return fmt.Errorf("ledger query: %w", err)
 		}
-	}
-	return rows.Err()
+		defer rows.Close()
+		for rows.Next() {
+			if err := scan(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
 }

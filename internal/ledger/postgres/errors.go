@@ -3,12 +3,12 @@ package postgres
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/droverdata/drover"
 )
@@ -31,14 +31,20 @@ func explain(err error, config *pgx.ConnConfig) error {
 			Hint: "check host and port, and that the server runs", Cause: err,
 		}
 	}
-	var network net.Error
-	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
-		return &drover.Error{
-			Kind: drover.Transient, Message: scrub("lost the connection to the ledger at "+place(config)+": "+err.Error(), config.Password),
-			Hint: "run the same command again", Cause: err,
-		}
-	}
 	return err
+}
+
+// lost tells a connection that broke under a statement from other errors. A closed connection is the one sign that all ways to break have in
+// common.
+func (d *database) lost(ctx context.Context, conn *pgxpool.Conn, err error) error {
+	var server *pgconn.PgError
+	if err == nil || ctx.Err() != nil || errors.As(err, &server) || !conn.Conn().IsClosed() {
+		return err
+	}
+	return &drover.Error{
+		Kind: drover.Transient, Message: scrub("lost the connection to the ledger at "+place(d.config)+": "+err.Error(), d.config.Password),
+		Hint: "run the same command again", Cause: err,
+	}
 }
 
 // reason is the innermost cause of a failed connection: the outer ones repeat user and database.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/droverdata/drover"
@@ -86,10 +87,7 @@ func TestSchemaParameterMovesTheLedger(t *testing.T) {
 
 func number(tb testing.TB, url, sql string) (n int) {
 	tb.Helper()
-	conn := connect(tb, url)
-	if err := conn.QueryRow(tb.Context(), sql).Scan(&n); err != nil {
-		tb.Fatal(err)
-	}
+	connected(tb, url, func(conn *pgx.Conn) error { return conn.QueryRow(tb.Context(), sql).Scan(&n) })
 	return n
 }
 

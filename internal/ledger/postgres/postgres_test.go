@@ -1,7 +1,7 @@
 package postgres
 
 import (
-	"context"
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -15,26 +15,23 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
-func connect(tb testing.TB, url string) *pgx.Conn {
+func connected(tb testing.TB, url string, use func(*pgx.Conn) error) {
 	tb.Helper()
 	conn, err := pgx.Connect(tb.Context(), url)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() {
-		if err := conn.Close(context.Background()); err != nil {
-			tb.Error(err)
-		}
-	})
-	return conn
+	if err := errors.Join(use(conn), conn.Close(tb.Context())); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 func execute(tb testing.TB, url, sql string) {
 	tb.Helper()
-	conn := connect(tb, url)
-	if _, err := conn.Exec(tb.Context(), sql); err != nil {
-		tb.Fatal(err)
-	}
+	connected(tb, url, func(conn *pgx.Conn) error {
+		_, err := conn.Exec(tb.Context(), sql)
+		return err
+	})
 }
 
 // fixture gives the ledger a clock that can be moved: a now() that is found before the server's own.

@@ -169,6 +169,12 @@ func (t transaction) Exec(template string, args ...any) (int64, error) {
 	return result.RowsAffected()
 }
 
+// Later implements sqlstore.Tx. There is no way to save.
+func (t transaction) Later(template string, args ...any) error {
+	_, err := t.Exec(template, args...)
+	return err
+}
+
 // Query implements sqlstore.Tx.
 func (t transaction) Query(scan func(sqlstore.Row) error, template string, args ...any) error {
 	list, err := arguments(args)

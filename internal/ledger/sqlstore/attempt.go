@@ -31,9 +31,8 @@ func claimOf(tx Tx, uid string, token int64) (claimed, error) {
 
 // end records how the attempts of a token ended.
 func (c claimed) end(tx Tx, uid string, token int64, outcome string, message any) error {
-	_, err := tx.Exec(`UPDATE @table(attempt) SET ended_at = now(), outcome = $3, error = $4
+	return tx.Later(`UPDATE @table(attempt) SET ended_at = now(), outcome = $3, error = $4
 		WHERE run_id = $1 AND token = $2 AND ended_at IS NULL`, uid, token, outcome, message)
-	return err
 }
 
 // finishedChunk is a receipt on its way into the table, in the words of finish.

@@ -133,15 +133,14 @@ func (p *picked) take(tx Tx, uid string, want ledger.Want) error {
 	}
 	low, high := p.task.Chunks[0].ID, p.task.Chunks[len(p.task.Chunks)-1].ID
 	if len(p.expired) > 0 {
-		if _, err := tx.Exec(claimExpired, uid, p.task.Stage, low, high, p.expired); err != nil {
+		if err := tx.Later(claimExpired, uid, p.task.Stage, low, high, p.expired); err != nil {
 			return err
 		}
 	}
-	if _, err := tx.Exec(claimUpdate, uid, p.task.Stage, low, high, p.task.Token, want.Worker, want.Lease.Microseconds()); err != nil {
+	if err := tx.Later(claimUpdate, uid, p.task.Stage, low, high, p.task.Token, want.Worker, want.Lease.Microseconds()); err != nil {
 		return err
 	}
-	_, err := tx.Exec(claimAttempt, uid, p.task.Stage, low, high)
-	return err
+	return tx.Later(claimAttempt, uid, p.task.Stage, low, high)
 }
 
 // nothing finds out why there was nothing to claim: others hold locks, the run is over, or it is so.

@@ -31,8 +31,7 @@ func insert(tx Tx, uid string, stage, packLimit int, chunks []newChunk) error {
 	if err != nil {
 		return fmt.Errorf("encode chunks: %w", err)
 	}
-	_, err = tx.Exec(insertChunks, uid, stage, packLimit, string(data))
-	return err
+	return tx.Later(insertChunks, uid, stage, packLimit, string(data))
 }
 
 // Bounds of one batch of AddChunks: enough rows to make the transaction's cost small, and not too much memory.

@@ -32,6 +32,8 @@ type DB interface {
 type Tx interface {
 	// Exec returns the number of rows that were affected.
 	Exec(sql string, args ...any) (int64, error)
+	// Later executes a statement whose answer nobody needs. It may travel with the next statement or the commit, and so may its error.
+	Later(sql string, args ...any) error
 	// Query calls scan for each row, and does not let another statement begin before it returns.
 	Query(scan func(Row) error, sql string, args ...any) error
 }
