@@ -35,50 +35,89 @@ func (b *Bound) Close() error {
 }
 
 // Bind opens the job's source and sink with reg, compiles its steps and has the sink check the outcome. Nothing is written. Errors are
-// *drover.Error with their place in the job wherever the user can act on them.
-func Bind(ctx context.Context, reg connector.Registry, job drover.Job, env connector.Env) (_ *Bound, err error) {
+// *drover.Error wherever the user can act on them, with their place in the job; those of a source or a sink keep their kind. On
+// success the caller closes the answer.
+func Bind(ctx context.Context, reg connector.Registry, job drover.Job, env connector.Env) (*Bound, error) {
 	b := &Bound{Bound: plan.Bound{Job: job}}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, b.Close())
+	if err := b.bind(ctx, reg, env); err != nil {
+		if closeErr := b.Close(); closeErr != nil {
+			err = errors.Join(err, closeErr)
 		}
-	}()
-	if b.Source, err = reg.OpenSource(ctx, job.Frame.Source, env); err != nil {
-		return nil, at(err, "source."+job.Frame.Source.Connector())
-	}
-	if b.Input, err = b.Source.Schema(ctx); err != nil {
-		return nil, at(err, "source."+job.Frame.Source.Connector())
-	}
-	if b.SourceIdentity, err = b.Source.Identity(ctx); err != nil {
-		return nil, at(err, "source."+job.Frame.Source.Connector())
-	}
-	session, err := duck.Open(ctx, duck.Options{Timezone: job.Timezone, TempDir: env.TempDir, Now: time.Now()})
-	if err != nil {
-		return nil, fmt.Errorf("open a session to compile the steps: %w", err)
-	}
-	defer session.Close()
-	c, err := sqlstep.Compile(ctx, session, job.Frame.Steps, b.Input)
-	if err != nil {
 		return nil, err
-	}
-	b.Program, b.Output, b.Reads = c.Program, c.Output, c.Reads
-	if b.Sink, err = reg.OpenSink(ctx, job.Sink, env); err != nil {
-		return nil, at(err, "sink."+job.Sink.Connector())
-	}
-	if b.Check, err = b.Sink.Check(ctx, b.Output); err != nil {
-		return nil, at(err, "sink."+job.Sink.Connector())
 	}
 	return b, nil
 }
 
-// at gives an error its place in the job where it has none.
-func at(err error, field string) error {
+func (b *Bound) bind(ctx context.Context, reg connector.Registry, env connector.Env) (err error) {
+	job := b.Job
+	switch {
+	case job.Frame.Source == nil:
+		return drover.Errorf(drover.Invalid, "the job has no source").WithField("source")
+	case job.Sink == nil:
+		return drover.Errorf(drover.Invalid, "the job has no sink").WithField("sink")
+	}
+	if err := checkChunking(job.Frame.Chunk); err != nil {
+		return err
+	}
+	source, sink := "source."+job.Frame.Source.Connector(), "sink."+job.Sink.Connector()
+	if b.Source, err = reg.OpenSource(ctx, job.Frame.Source, env); err != nil {
+		return at(err, source, "open")
+	}
+	if b.Input, err = b.Source.Schema(ctx); err != nil {
+		return at(err, source, "read the schema of")
+	}
+	if b.SourceIdentity, err = b.Source.Identity(ctx); err != nil {
+		return at(err, source, "identify")
+	}
+	if err := checkKey(job.Frame.Chunk.By, b.Input); err != nil {
+		return err
+	}
+	if err := b.compile(ctx, env); err != nil {
+		return err
+	}
+	if b.Sink, err = reg.OpenSink(ctx, job.Sink, env); err != nil {
+		return at(err, sink, "open")
+	}
+	if b.Check, err = b.Sink.Check(ctx, b.Output); err != nil {
+		return at(err, sink, "check")
+	}
+	return nil
+}
+
+// compile compiles the steps in a session with the job's time zone, which decides the types of some expressions.
+func (b *Bound) compile(ctx context.Context, env connector.Env) error {
+	session, err := duck.Open(ctx, duck.Options{TempDir: env.TempDir, Now: time.Now()})
+	if err != nil {
+		return fmt.Errorf("open a session to compile the steps: %w", err)
+	}
+	defer session.Close()
+	if zone := b.Job.Timezone; zone != "" {
+		if err := session.Exec(ctx, "SET TimeZone = "+duck.Literal(zone)); err != nil {
+			if ctx.Err() != nil {
+				return fmt.Errorf("set the time zone: %w", err)
+			}
+			return drover.Errorf(drover.Invalid, "%q is not a time zone", zone).WithField("timezone").
+				WithHint("write a name of the tz database, for example Europe/Berlin or UTC")
+		}
+	}
+	c, err := sqlstep.Compile(ctx, session, b.Job.Frame.Steps, b.Input)
+	if err != nil {
+		return err
+	}
+	b.Program, b.Output, b.Reads = c.Program, c.Output, c.Reads
+	return nil
+}
+
+// at gives an error its place in the job where it has none, and says what was being done where nothing does.
+func at(err error, field, doing string) error {
 	var e *drover.Error
-	if !errors.As(err, &e) || e.Field != "" {
+	if !errors.As(err, &e) {
+		return fmt.Errorf("%s the %s: %w", doing, field, err)
+	}
+	if e.Field != "" {
 		return err
 	}
 	named := *e
-	named.Field = field
-	named.Cause = err
+	named.Field, named.Cause = field, err
 	return &named
 }

@@ -65,17 +65,32 @@ type Plan struct {
 // Totals are what the chunks of a plan come to. Zero where unknown.
 type Totals struct {
 	Chunks int64 `json:"chunks"`
-	Rows   int64 `json:"rows,omitempty"`
-	Bytes  int64 `json:"bytes,omitempty"`
+	// Rows and Bytes are the source's estimates of what it will yield.
+	Rows  int64 `json:"rows,omitempty"`
+	Bytes int64 `json:"bytes,omitempty"`
+	// Memory is the budget of the process tree in bytes, and Workers how many share it.
+	Memory  int64 `json:"memory,omitempty"`
+	Workers int   `json:"workers,omitempty"`
 }
 
-// Make plans a bound job.
+// Document is the answer of plan --json: one object.
+type Document struct {
+	Plan
+	Totals
+}
+
+// Make plans a bound job. A job whose steps see whole chunks must name its chunks; else the error is of kind Invalid.
 func Make(b Bound) (Plan, error) {
 	print, err := Fingerprint(b.Job)
 	if err != nil {
 		return Plan{}, err
 	}
 	f := b.Job.Frame
+	if !b.Program.RowWise && f.Chunk.IsZero() {
+		return Plan{}, drover.Errorf(drover.Invalid, "%s, so the step sees one whole chunk; the job must say what a chunk is", b.Program.Why).
+			WithField("chunk").
+			WithHint("add one clause: chunk: {by: COLUMN} for one chunk a value, chunk: {files: 1} for one a file, or chunk: {rows: N}")
+	}
 	src, err := endpoint(f.Source.Connector(), f.Source.String(), f.Source.Meaning(), b.SourceIdentity)
 	if err != nil {
 		return Plan{}, fmt.Errorf("plan the source: %w", err)
@@ -105,26 +120,34 @@ func zone(j drover.Job) string {
 	return j.Timezone
 }
 
-// Fingerprint is the SHA-256, in hexadecimal, of what a job means: its name, source, chunking, steps, sink, time zone and the version of the
-// plan format, as JSON. Hosts, credentials, limits and the ledger are not part of it.
+// Fingerprint is the SHA-256, in hexadecimal, of the JSON of what a job means: its name, source, chunking, steps, sink and time zone, and the
+// version of the plan format. Hosts, credentials, limits and the ledger are not part of it. exactness.md 2.
 func Fingerprint(j drover.Job) (string, error) {
-	doc, err := json.Marshal(struct {
-		Version         int
-		Name            string
-		SourceConnector string
-		Source          any
-		Chunk           drover.Chunking
-		Steps           []drover.Step
-		SinkConnector   string
-		Sink            any
-		Timezone        string
-	}{
-		Version, j.Name, j.Frame.Source.Connector(), j.Frame.Source.Meaning(), j.Frame.Chunk, j.Frame.Steps,
-		j.Sink.Connector(), j.Sink.Meaning(), zone(j),
+	doc, err := json.Marshal(meaning{
+		Version: Version, Job: j.Name, Timezone: zone(j), Chunk: j.Frame.Chunk, Steps: j.Frame.Steps,
+		Source: spec{j.Frame.Source.Connector(), j.Frame.Source.Meaning()},
+		Sink:   spec{j.Sink.Connector(), j.Sink.Meaning()},
 	})
 	if err != nil {
 		return "", fmt.Errorf("fingerprint the job: %w", err)
 	}
 	sum := sha256.Sum256(doc)
 	return hex.EncodeToString(sum[:]), nil
+}
+
+// meaning is what a fingerprint covers. encoding/json writes fields in this order and map keys sorted, so equal meanings are equal
+// bytes. A change of what is written here is a new Version.
+type meaning struct {
+	Version  int             `json:"version"`
+	Job      string          `json:"job"`
+	Source   spec            `json:"source"`
+	Chunk    drover.Chunking `json:"chunk"`
+	Steps    []drover.Step   `json:"steps,omitempty"`
+	Sink     spec            `json:"sink"`
+	Timezone string          `json:"timezone"`
+}
+
+type spec struct {
+	Connector string `json:"connector"`
+	Meaning   any    `json:"meaning"`
 }

@@ -3,16 +3,220 @@ package plan
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"unicode/utf8"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/step"
+	"github.com/dustin/go-humanize"
 )
 
-// WriteText renders the plan for a person.
+// labelWidth is where the text after a line's label begins.
+const labelWidth = 18
+
+// splicing is the connectors that move untouched columns as raw bytes from one end to the other when both ends are theirs.
+var splicing = []string{"postgres"}
+
+// WriteText renders the plan for a person. The SQL is that of a row-wise stage's whole task, or of one chunk; input stands for the
+// source's relation.
 func (p Plan) WriteText(w io.Writer, t Totals) error {
-	_, err := fmt.Fprintf(w, "%s   %s -> %s\n", p.Job, p.Stages[0].Source.Text, p.Stages[0].Sink.Text)
+	var b strings.Builder
+	for i, s := range p.Stages {
+		label := p.Job
+		if i > 0 {
+			label = fmt.Sprintf("stage %d", i+1)
+		}
+		line(&b, label, s.Source.Text+" -> "+s.Sink.Text)
+		if i == 0 {
+			line(&b, "plan", plural(int64(len(p.Stages)), "stage")+", "+t.text(s.Chunk)+path(s))
+			if t.Workers > 0 {
+				line(&b, "resources", plural(int64(t.Workers), "worker")+", "+humanize.IBytes(uint64(t.Memory)))
+			}
+			line(&b, "reading", "each chunk is one snapshot of the source, the run is not: rows that change while it runs may be seen as they were or as they are")
+			line(&b, "time zone", p.Timezone)
+		}
+		s.write(&b)
+	}
+	line(&b, "fingerprint", p.Fingerprint)
+	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// Document is the answer of plan --json.
-type Document struct {
-	Plan
-	Totals
+func (s Stage) write(b *strings.Builder) {
+	for i, st := range s.Steps {
+		label := ""
+		if i == 0 {
+			label = "steps"
+		}
+		line(b, label, fmt.Sprintf("%d %s: %s", i+1, st.Kind(), describe(st)))
+	}
+	if len(s.Steps) > 0 && s.Program.RowWise {
+		line(b, "", "each row by itself, so chunks may run together")
+	}
+	if !s.Program.RowWise {
+		line(b, "", "each chunk by itself: "+s.Program.Why)
+	}
+	for i, row := range s.columns() {
+		label := ""
+		if i == 0 {
+			label = "columns"
+		}
+		line(b, label, row)
+	}
+	if gone := s.dropped(); len(gone) > 0 {
+		line(b, "not written", strings.Join(gone, ", "))
+	}
+	for i, n := range s.Notes {
+		label := ""
+		if i == 0 {
+			label = "sink"
+		}
+		line(b, label, n)
+	}
+	sql := strings.NewReplacer(step.Input(), "input", step.Index(), "0").Replace(s.Program.SQL)
+	for i, text := range strings.Split(sql, "\n") {
+		label := ""
+		if i == 0 {
+			label = "sql"
+		}
+		line(b, label, text)
+	}
+}
+
+// Path says in a few words which route a stage's rows take: "fast path: 15 of 18 columns untouched".
+func (s Stage) Path() string {
+	if !s.Program.RowWise {
+		return "whole chunks: " + s.Program.Why
+	}
+	n := 0
+	for _, c := range s.Output {
+		if c.From != "" && !slices.Contains(s.Reads, c.From) {
+			n++
+		}
+	}
+	text := fmt.Sprintf("%d of %d columns untouched", n, len(s.Output))
+	if s.Source.Connector == s.Sink.Connector && slices.Contains(splicing, s.Source.Connector) {
+		text = "fast path: " + text
+	}
+	return text
+}
+
+func path(s Stage) string { return " · " + s.Path() }
+
+func (t Totals) text(c drover.Chunking) string {
+	text := plural(t.Chunks, "chunk") + by(c)
+	if t.Rows > 0 {
+		text += ", " + strings.ReplaceAll(humanize.SIWithDigits(float64(t.Rows), 1, ""), " ", "") + " rows"
+	}
+	if t.Bytes > 0 {
+		text += ", " + humanize.Bytes(uint64(t.Bytes))
+	}
+	return text
+}
+
+func by(c drover.Chunking) string {
+	switch {
+	case c.By != "" && c.Keys != "" && c.Others == "ignore":
+		return " by " + c.By + ", of the listed keys only"
+	case c.By != "" && c.Keys != "":
+		return " by " + c.By + ", of the listed keys and one of all others"
+	case c.By != "":
+		return " by " + c.By
+	case c.Rows > 0:
+		return " of " + humanize.Comma(c.Rows) + " rows"
+	case c.Files > 0:
+		return " of " + plural(int64(c.Files), "file")
+	}
+	return " by size"
+}
+
+// describe is a step in one line.
+func describe(st drover.Step) string {
+	pairs := func(list []drover.Pair, format string) string {
+		out := make([]string, len(list))
+		for i, p := range list {
+			out[i] = fmt.Sprintf(format, p.Key, p.Value)
+		}
+		return strings.Join(out, ", ")
+	}
+	text := ""
+	switch st.Kind() {
+	case "select":
+		text = strings.Join(st.Select, ", ")
+	case "drop":
+		text = strings.Join(st.Drop, ", ")
+	case "rename":
+		text = pairs(st.Rename, "%s to %s")
+	case "filter":
+		text = st.Filter
+	case "set":
+		text = pairs(st.Set, "%s = %s")
+	case "cast":
+		text = pairs(st.Cast, "%s to %s")
+	case "sql":
+		text = st.SQL
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// columns are the output columns, aligned: name, type, where it comes from, the target's type.
+func (s Stage) columns() []string {
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for i, c := range s.Output {
+		typ := c.Native
+		if typ == "" {
+			typ = c.Type
+		}
+		from := "computed"
+		if c.From != "" {
+			from = "from " + c.From
+			if slices.Contains(s.Reads, c.From) {
+				from += ", which steps read"
+			}
+		}
+		if c.From == c.Name && !slices.Contains(s.Reads, c.From) {
+			from = "untouched"
+		}
+		if c.NotNull {
+			typ += " not null"
+		}
+		target := ""
+		if i < len(s.Types) && s.Types[i] != "" {
+			target = "-> " + s.Types[i]
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", c.Name, typ, from, target) //nolint:errcheck // a strings.Builder cannot fail
+	}
+	_ = t.Flush() // nor can this
+	rows := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
+	for i := range rows {
+		rows[i] = strings.TrimRight(rows[i], " ")
+	}
+	return rows
+}
+
+// dropped are the source columns that no output column repeats and no step reads.
+func (s Stage) dropped() []string {
+	var out []string
+	for _, c := range s.Input {
+		kept := slices.ContainsFunc(s.Output, func(o drover.Column) bool { return o.From == c.Name })
+		if !kept && !slices.Contains(s.Reads, c.Name) {
+			out = append(out, c.Name)
+		}
+	}
+	return out
+}
+
+func line(b *strings.Builder, label, text string) {
+	pad := max(labelWidth-utf8.RuneCountInString(label), 2)
+	b.WriteString(strings.TrimRight(label+strings.Repeat(" ", pad)+text, " ") + "\n")
+}
+
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return humanize.Comma(n) + " " + noun + "s"
 }

@@ -25,7 +25,7 @@ type Compiled struct {
 // Compile compiles steps over input. The session only parses and binds; no data is read. An error that the user can mend is a
 // *drover.Error of kind Invalid with the expression's place in the job: "steps[1].set.revenue".
 func Compile(ctx context.Context, s *duck.Session, steps []drover.Step, input drover.Schema) (Compiled, error) {
-	c, err := compile(ctx, s, steps, input)
+	c, err := compile(ctx, newProver(s), steps, input)
 	if err != nil {
 		return Compiled{}, err
 	}
@@ -41,8 +41,9 @@ type compiler struct {
 	columns []column
 	layers  []layer
 	reads   map[string]bool // source columns, lower case
-	// opaque says why the program must see whole chunks.
+	// opaque says why the program must see whole chunks, and number which step is being compiled, from 1.
 	opaque string
+	number int
 	// filtered says that rows were removed since the last fence.
 	filtered bool
 }
@@ -54,11 +55,8 @@ type column struct {
 	deps []string
 }
 
-func compile(ctx context.Context, s *duck.Session, steps []drover.Step, input drover.Schema) (*compiler, error) {
-	c := &compiler{
-		s: s, input: input, reads: map[string]bool{},
-		prover: &prover{s: s, known: map[string]string{}},
-	}
+func compile(ctx context.Context, p *prover, steps []drover.Step, input drover.Schema) (*compiler, error) {
+	c := &compiler{s: p.s, prover: p, input: input, reads: map[string]bool{}}
 	for _, col := range input {
 		if err := c.fits(col.Name, "source", c.columns); err != nil {
 			return nil, err
@@ -72,6 +70,7 @@ func compile(ctx context.Context, s *duck.Session, steps []drover.Step, input dr
 	c.layers = []layer{{items: c.items(), identity: true}}
 	for i, st := range steps {
 		field := fmt.Sprintf("steps[%d].%s", i, st.Kind())
+		c.number = i + 1
 		if err := c.step(ctx, st, field); err != nil {
 			return nil, err
 		}

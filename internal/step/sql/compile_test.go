@@ -119,6 +119,9 @@ func TestColumnsAndLineage(t *testing.T) {
 			if got := strings.Join(c.Reads, " "); got != tc.reads {
 				t.Errorf("reads %q, want %q", got, tc.reads)
 			}
+			if tc.why != "" {
+				tc.why = fmt.Sprintf("step %d (sql): %s", len(tc.steps), tc.why)
+			}
 			if c.Program.Why != tc.why || c.Program.RowWise != (tc.why == "") {
 				t.Errorf("row-wise %v: %q, want %q", c.Program.RowWise, c.Program.Why, tc.why)
 			}

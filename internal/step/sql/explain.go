@@ -23,13 +23,14 @@ const (
 // It runs ever longer prefixes of the steps until one fails, then the expressions of that step one by one, then the one at fault
 // inside TRY to find a row. A failed chunk can afford that.
 func Explain(ctx context.Context, s *duck.Session, steps []drover.Step, schema drover.Schema, relation string) (*drover.Error, error) {
-	if c, err := compile(ctx, s, nil, schema); err != nil {
+	p := newProver(s)
+	if c, err := compile(ctx, p, nil, schema); err != nil {
 		return nil, err
 	} else if failure, err := attempt(ctx, s, c.finish().Program.Over(relation)); failure != nil || err != nil {
 		return nil, err // the source cannot be read: no step is to blame
 	}
 	for n := range steps {
-		c, err := compile(ctx, s, steps[:n+1], schema)
+		c, err := compile(ctx, p, steps[:n+1], schema)
 		if err != nil {
 			return nil, err
 		}
@@ -38,7 +39,7 @@ func Explain(ctx context.Context, s *duck.Session, steps []drover.Step, schema d
 			return nil, err
 		}
 		if failure != nil {
-			return blame(ctx, s, steps, n, schema, relation, failure)
+			return blame(ctx, p, steps, n, schema, relation, failure)
 		}
 	}
 	return nil, nil
@@ -61,11 +62,11 @@ type suspect struct {
 }
 
 // blame finds which expression of step n failed.
-func blame(ctx context.Context, s *duck.Session, steps []drover.Step, n int, schema drover.Schema, relation string, failure *drover.Error) (*drover.Error, error) {
+func blame(ctx context.Context, p *prover, steps []drover.Step, n int, schema drover.Schema, relation string, failure *drover.Error) (*drover.Error, error) {
 	st := steps[n]
 	out := *failure
 	out.Field = fmt.Sprintf("steps[%d].%s", n, st.Kind())
-	c, err := compile(ctx, s, steps[:n], schema)
+	c, err := compile(ctx, p, steps[:n], schema)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func blame(ctx context.Context, s *duck.Session, steps []drover.Step, n int, sch
 	}
 	before := "(" + c.finish().Program.Chunk(relation, 0) + ") AS chunk"
 	for _, x := range suspects {
-		found, err := attempt(ctx, s, "SELECT "+x.sql+" FROM "+before)
+		found, err := attempt(ctx, p.s, "SELECT "+x.sql+" FROM "+before)
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +85,7 @@ func blame(ctx context.Context, s *duck.Session, steps []drover.Step, n int, sch
 		}
 		out = *found
 		out.Field, out.Column = x.field, x.column
-		if err := sample(ctx, s, x, before, &out); err != nil {
+		if err := sample(ctx, p.s, x, before, &out); err != nil {
 			return nil, err
 		}
 		break

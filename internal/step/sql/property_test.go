@@ -14,12 +14,12 @@ import (
 
 // kinds are column types with the values that a random table draws from; NULL is always one more.
 var kinds = map[string][]string{
-	"BIGINT":        {"0", "1", "-7", "9007199254740993"},
-	"DOUBLE":        {"0", "-0.5", "'NaN'", "'Infinity'", "1e300"},
+	"BIGINT":        {"0", "1", "(-7)", "9007199254740993"},
+	"DOUBLE":        {"0", "(-0.5)", "'NaN'", "'Infinity'", "1e300"},
 	"VARCHAR":       {"''", "'a'", "'Ä'", "'n/a'", "'12'", "'it''s'"},
 	"BOOLEAN":       {"true", "false"},
 	"DATE":          {"'2020-02-29'", "'infinity'", "'0044-03-15 (BC)'"},
-	"DECIMAL(12,2)": {"0.01", "-99.99"},
+	"DECIMAL(12,2)": {"0.01", "(-99.99)"},
 	"VARCHAR[]":     {"[]", "['x', NULL]"},
 }
 
@@ -45,13 +45,18 @@ var conditions = map[string][]string{
 // by one, each written down before the next.
 func TestRowWiseProgramsDoNotDependOnBatches(t *testing.T) {
 	s := session(t)
-	rapid.Check(t, func(r *rapid.T) {
-		schema, chunks := drawTable(t, r, s)
-		steps := drawSteps(t, r, s, schema)
-		c, err := Compile(t.Context(), s, steps, schema)
+	p := newProver(s)
+	compiled := func(r *rapid.T, schema drover.Schema, steps []drover.Step) Compiled {
+		c, err := compile(t.Context(), p, steps, schema)
 		if err != nil {
 			r.Fatalf("%+v: %v", steps, err)
 		}
+		return c.finish()
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		schema, chunks := drawTable(t, r, s)
+		steps := drawSteps(r, schema, compiled)
+		c := compiled(r, schema, steps)
 		if !c.Program.RowWise {
 			r.Fatalf("%+v is opaque: %s", steps, c.Program.Why)
 		}
@@ -78,12 +83,15 @@ func TestRowWiseProgramsDoNotDependOnBatches(t *testing.T) {
 			r.Fatalf("%+v\nwhole %q\nby batch %q", steps, whole, batched)
 		}
 
-		oneByOne(t, r, s, steps, schema)
+		oneByOne(t, r, s, steps, schema, compiled)
 		if want := rows(t, s, "SELECT "+columns+", "+step.Tag+" FROM now_"); !slices.Equal(whole, want) {
 			r.Fatalf("%+v\nin one %q\none by one %q\n%s", steps, whole, want, c.Program.SQL)
 		}
 	})
 }
+
+// compileFunc compiles steps that must be right.
+type compileFunc func(r *rapid.T, schema drover.Schema, steps []drover.Step) Compiled
 
 func list(names []string) string {
 	out := make([]string, len(names))
@@ -119,22 +127,22 @@ func drawTable(t *testing.T, r *rapid.T, s *duck.Session) (schema drover.Schema,
 	for range n {
 		var row []string
 		for _, c := range schema {
-			row = append(row, rapid.SampledFrom(append([]string{"NULL"}, kinds[c.Type]...)).Draw(r, "value"))
+			row = append(row, rapid.SampledFrom(append([]string{"NULL"}, kinds[c.Type]...)).Draw(r, "value")+"::"+c.Type)
 		}
 		row = append(row, fmt.Sprint(rapid.IntRange(0, chunks-1).Draw(r, "chunk")), fmt.Sprint(rapid.IntRange(0, 2).Draw(r, "batch")))
 		values = append(values, "("+strings.Join(row, ", ")+")")
 	}
-	for _, v := range values { // one by one: a VALUES list would unify its types
-		exec("INSERT INTO input VALUES " + v)
+	if n > 0 {
+		exec("INSERT INTO input VALUES " + strings.Join(values, ", "))
 	}
 	return schema, chunks
 }
 
 // drawSteps draws steps that fit the schema, which it follows with Compile.
-func drawSteps(t *testing.T, r *rapid.T, s *duck.Session, schema drover.Schema) []drover.Step {
+func drawSteps(r *rapid.T, schema drover.Schema, compiled compileFunc) []drover.Step {
 	var steps []drover.Step
 	for i := range rapid.IntRange(1, 6).Draw(r, "steps") {
-		now := mustCompile(t, s, schema, steps...).Output
+		now := compiled(r, schema, steps).Output
 		col := rapid.SampledFrom(now).Draw(r, "column")
 		pick := func(from map[string][]string, otherwise string) string {
 			texts := from[col.Type]
@@ -179,7 +187,7 @@ func drawSteps(t *testing.T, r *rapid.T, s *duck.Session, schema drover.Schema) 
 }
 
 // oneByOne applies the steps to the table now_, each by the plainest SQL there is.
-func oneByOne(t *testing.T, r *rapid.T, s *duck.Session, steps []drover.Step, schema drover.Schema) {
+func oneByOne(t *testing.T, r *rapid.T, s *duck.Session, steps []drover.Step, schema drover.Schema, compiled compileFunc) {
 	exec := func(sql string) {
 		if err := s.Exec(t.Context(), sql); err != nil {
 			r.Fatalf("%s: %v", sql, err)
@@ -187,7 +195,7 @@ func oneByOne(t *testing.T, r *rapid.T, s *duck.Session, steps []drover.Step, sc
 	}
 	exec("CREATE OR REPLACE TABLE now_ AS SELECT * EXCLUDE (batch) FROM input")
 	for i, st := range steps {
-		now := mustCompile(t, s, schema, steps[:i]...).Output
+		now := compiled(r, schema, steps[:i]).Output
 		query := ""
 		switch st.Kind() {
 		case "select":

@@ -85,7 +85,7 @@ func (c *compiler) opaqueQuery(ctx context.Context, q *query, uses tables, outpu
 	}
 	q.materialize = uses.chunk > 1 || uses.indirect
 	if c.opaque == "" {
-		c.opaque = why
+		c.opaque = fmt.Sprintf("step %d (sql): %s", c.number, why)
 	}
 	for _, col := range c.columns {
 		c.read(col.deps)

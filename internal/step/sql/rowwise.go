@@ -16,6 +16,8 @@ type prover struct {
 	known     map[string]string
 }
 
+func newProver(s *duck.Session) *prover { return &prover{s: s, known: map[string]string{}} }
+
 // scope is what names mean inside an expression.
 type scope struct {
 	columns  drover.Schema
