@@ -92,7 +92,7 @@ func (j *job) write(chunks ...connector.Chunk) error {
 		func(_ context.Context, cs []connector.Chunk) (connector.Input, error) {
 			var f fixed
 			for _, c := range cs {
-				f = append(f, j.inputs[c.ID])
+				f = append(f, fmt.Sprintf("SELECT * FROM (%s) AS t(%s)", j.inputs[c.ID], idents(j.output.Names())))
 			}
 			return connector.Input{
 				Session: session, Relation: f, Program: step.Program{SQL: "SELECT * FROM " + step.Input(), RowWise: true},

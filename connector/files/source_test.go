@@ -1,12 +1,14 @@
 package files
 
 import (
+	"context"
 	gojson "encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/droverdata/drover"
@@ -15,13 +17,17 @@ import (
 	"github.com/droverdata/drover/internal/step"
 )
 
+// shared is the session of all tests of the package, which run one after another: opening one costs more than most of them.
+var shared = sync.OnceValues(func() (*duck.Session, error) {
+	return duck.Open(context.Background(), duck.Options{})
+})
+
 func newSession(t *testing.T) *duck.Session {
 	t.Helper()
-	s, err := duck.Open(t.Context(), duck.Options{TempDir: t.TempDir()})
+	s, err := shared()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Close)
 	return s
 }
 
