@@ -119,8 +119,8 @@ func TestHostileFilesAreAnswered(t *testing.T) {
 			if err != nil {
 				check(t, err)
 			}
-			// Linear work on 1 MiB takes a tenth of this on a slow machine.
-			if took := time.Since(began); took > 10*time.Second {
+			// The slowest takes a second on an idle core; without the limits on files several took minutes.
+			if took := time.Since(began); took > 60*time.Second {
 				t.Errorf("took %v: %.200v", took, err)
 			} else {
 				t.Logf("%v %.200v", took.Round(time.Millisecond), err)

@@ -118,12 +118,12 @@ func TestLocate(t *testing.T) {
 func TestLocateLeavesOtherErrors(t *testing.T) {
 	f := parse(t, taxi, options())
 	for _, err := range []error{nil, io.EOF, drover.Errorf(drover.Refused, "no field")} {
-		if got := f.Locate(err); got != err {
+		if got := f.Locate(err); !errors.Is(got, err) {
 			t.Errorf("Locate(%v) = %v", err, got)
 		}
 	}
 	once := f.Locate(drover.Errorf(drover.Invalid, "x").WithField("name"))
-	if twice := f.Locate(once); twice != once {
+	if twice := f.Locate(once); !errors.Is(twice, once) {
 		t.Errorf("located twice: %v", twice)
 	}
 	if drover.KindOf(once) != drover.Invalid {

@@ -19,7 +19,7 @@ type spec struct {
 	Depth  int            `json:"depth,omitempty"`
 	Memory int64          `json:"memory,omitempty" unit:"bytes"`
 	Key    []string       `json:"key,omitempty"`
-	hidden string         `json:"hidden"` //nolint:govet // that it is left out is the test
+	hidden string
 	NoKey  string
 	Never  string `json:"-"`
 }
