@@ -99,12 +99,14 @@ func allocate(old []byte, size int) []byte {
 type batchPool struct {
 	mu     sync.Mutex
 	free   []*batch
+	out    int // batches that streams have
 	closed bool
 }
 
 func (p *batchPool) get() *batch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.out++
 	if k := len(p.free) - 1; k >= 0 {
 		b := p.free[k]
 		p.free = p.free[:k]
@@ -116,6 +118,7 @@ func (p *batchPool) get() *batch {
 func (p *batchPool) put(b *batch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.out--
 	if p.closed || len(p.free) >= 2*batches {
 		b.free()
 		return

@@ -64,6 +64,7 @@ type loader struct {
 	out     *copyIn
 
 	rowsOut, bytesOut int64
+	told              int64 // rowsOut at the last call of Progress
 }
 
 // named is for errors of the server, which knows its own columns.
@@ -102,6 +103,7 @@ func (ld *loader) sent(chunk int64, bytes int) {
 
 // progress tells the totals.
 func (ld *loader) progress() {
+	ld.told = ld.rowsOut
 	var rows, bytes int64
 	for i := range ld.counts {
 		c := ld.in.Relation.Count(i)
@@ -155,7 +157,7 @@ func (p *wholePass) rows(ctx context.Context) error {
 }
 
 // progressRows is how many rows pass between two calls of Progress.
-const progressRows = 32 * duck.VectorSize
+const progressRows = 4 * duck.VectorSize
 
 func (p *wholePass) query(ctx context.Context, sql string) error {
 	rows, err := p.in.Session.Query(ctx, sql)
@@ -163,7 +165,7 @@ func (p *wholePass) query(ctx context.Context, sql string) error {
 		return err
 	}
 	defer rows.Close()
-	for told := p.rowsOut; ; {
+	for {
 		c, err := rows.Next()
 		if err != nil || c.Rows() == 0 {
 			return err
@@ -171,8 +173,7 @@ func (p *wholePass) query(ctx context.Context, sql string) error {
 		if err := p.send(c); err != nil {
 			return err
 		}
-		if p.rowsOut-told >= progressRows {
-			told = p.rowsOut
+		if p.rowsOut-p.told >= progressRows {
 			p.progress()
 		}
 	}

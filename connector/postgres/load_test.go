@@ -60,12 +60,13 @@ func cutAll(t testing.TB, s *source, c drover.Chunking) (json.RawMessage, []conn
 
 // transfer is one task: a source's chunks, a program, a target table.
 type transfer struct {
-	source  *source
-	state   json.RawMessage
-	chunks  []connector.Chunk
-	program step.Program
-	output  drover.Schema // nil: the source's columns, untouched
-	session *duck.Session
+	source   *source
+	state    json.RawMessage
+	chunks   []connector.Chunk
+	program  step.Program
+	output   drover.Schema // nil: the source's columns, untouched
+	session  *duck.Session
+	progress func(rowsOut int64)
 }
 
 // into loads the transfer into a table and returns what load does.
@@ -106,9 +107,12 @@ func (x transfer) into(ctx context.Context, t testing.TB, conn *pgx.Conn, name s
 			t.Error(err)
 		}
 	}()
+	if x.progress == nil {
+		x.progress = func(int64) {}
+	}
 	in := connector.Input{
 		Session: x.session, Relation: rel, Program: x.program, Source: schema, Output: x.output,
-		Progress: func(int64, int64, int64, int64) {}, PeakMemory: func() int64 { return 0 },
+		Progress: func(_, rowsOut, _, _ int64) { x.progress(rowsOut) }, PeakMemory: func() int64 { return 0 },
 	}
 	got, err := load(ctx, conn.PgConn(), fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT binary)", name, quoteAll(names)), in, len(x.chunks), columns)
 	return got, rel, err
