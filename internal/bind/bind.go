@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/droverdata/drover"
@@ -50,14 +51,8 @@ func Bind(ctx context.Context, reg connector.Registry, job drover.Job, env conne
 
 func (b *Bound) bind(ctx context.Context, reg connector.Registry, env connector.Env) (err error) {
 	job := b.Job
-	switch {
-	case job.Frame.Source == nil:
-		return drover.Errorf(drover.Invalid, "the job has no source").WithField("source")
-	case job.Sink == nil:
-		return drover.Errorf(drover.Invalid, "the job has no sink").WithField("sink")
-	}
-	if err := checkChunking(job.Frame.Chunk); err != nil {
-		return err
+	if err := job.Validate(); err != nil {
+		return err // a Go program's job comes here unseen
 	}
 	source, sink := "source."+job.Frame.Source.Connector(), "sink."+job.Sink.Connector()
 	if b.Source, err = reg.OpenSource(ctx, job.Frame.Source, env); err != nil {
@@ -106,6 +101,22 @@ func (b *Bound) compile(ctx context.Context, env connector.Env) error {
 	}
 	b.Program, b.Output, b.Reads = c.Program, c.Output, c.Reads
 	return nil
+}
+
+// checkKey refuses a chunk.by that is not a column of the source. The connectors take its spelling as it is.
+func checkKey(by string, schema drover.Schema) error {
+	if by == "" {
+		return nil
+	}
+	i := schema.Index(by)
+	if i >= 0 && schema[i].Name == by {
+		return nil
+	}
+	err := drover.Errorf(drover.Invalid, "column %q does not exist in the source", by).WithField("chunk.by")
+	if i >= 0 {
+		return err.WithHint("Did you mean %q?", schema[i].Name)
+	}
+	return err.WithHint("its columns are %s", strings.Join(schema.Names(), ", "))
 }
 
 // at gives an error its place in the job where it has none, and says what was being done where nothing does.

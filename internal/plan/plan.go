@@ -81,7 +81,7 @@ type Document struct {
 
 // Make plans a bound job. A job whose steps see whole chunks must name its chunks; else the error is of kind Invalid.
 func Make(b Bound) (Plan, error) {
-	print, err := Fingerprint(b.Job)
+	fingerprint, err := Fingerprint(b.Job)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -100,7 +100,7 @@ func Make(b Bound) (Plan, error) {
 		return Plan{}, fmt.Errorf("plan the sink: %w", err)
 	}
 	return Plan{
-		Version: Version, Job: b.Job.Name, Fingerprint: print, Timezone: zone(b.Job),
+		Version: Version, Job: b.Job.Name, Fingerprint: fingerprint, Timezone: zone(b.Job),
 		Stages: []Stage{{
 			Source: src, Chunk: f.Chunk, Input: b.Input, Steps: f.Steps, Program: b.Program, Reads: b.Reads,
 			Output: b.Output, Sink: sink, Notes: b.Check.Notes, Types: b.Check.Types,

@@ -1,6 +1,7 @@
 package sqlstep
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -80,6 +81,7 @@ func TestColumnsAndLineage(t *testing.T) {
 		"reads go through computed columns":             {[]drover.Step{set(drover.Pair{Key: "x", Value: "length(raw)"}), filter("x > 1"), pick("id")}, "id BIGINT=id!", "raw", ""},
 		"cast":                                          {[]drover.Step{pick("id", "revenue"), cast(drover.Pair{Key: "revenue", Value: "double"}, drover.Pair{Key: "ID", Value: "int8"})}, "id BIGINT=id!, revenue DOUBLE", "revenue", ""},
 		"set renames an untyped":                        {[]drover.Step{pick("address"), set(drover.Pair{Key: "ip", Value: "address"})}, "address =address, ip =address", "", ""},
+		"set by a qualified name":                       {[]drover.Step{pick("id", "address"), set(drover.Pair{Key: "ip", Value: "chunk.address"}, drover.Pair{Key: "ID", Value: "chunk.id + 1"})}, "id BIGINT, address =address, ip =address", "id", ""},
 		"sql star":                                      {[]drover.Step{pick("id", "name", "raw", "address"), sql("SELECT * REPLACE (lower(name) AS name) FROM chunk")}, "id BIGINT=id!, name VARCHAR, raw VARCHAR=raw, address =address", "name", ""},
 		"sql exclude and rename":                        {[]drover.Step{pick("id", "name", "raw"), sql("select chunk.* exclude (raw) rename (name as title) from Chunk;")}, "id BIGINT=id!, title VARCHAR=name", "", ""},
 		"sql list":                                      {[]drover.Step{sql("SELECT c.id AS key, upper(name) AS n, n || '!' AS m, revenue FROM chunk AS c WHERE is_active -- active\n")}, "key BIGINT=id!, n VARCHAR, m VARCHAR, revenue DECIMAL(14,2)=revenue", "id name revenue is_active", ""},
@@ -190,10 +192,10 @@ func TestRefusals(t *testing.T) {
 		"window in set":               {[]drover.Step{set(p("x", "row_number() OVER ()"))}, "steps[0].set.x", 1, "row_number() OVER is a window function", ""},
 		"subquery in set":             {[]drover.Step{set(p("x", "(SELECT 1)"))}, "steps[0].set.x", 1, "a subquery sees other rows", ""},
 		"exists in filter":            {[]drover.Step{filter("EXISTS (FROM 'x.parquet')")}, "steps[0].filter", 1, "a subquery sees other rows", ""},
-		"random in set":               {[]drover.Step{set(p("x", "random()"))}, "steps[0].set.x", 1, "random() is volatile", ""},
+		"random in set":               {[]drover.Step{set(p("x", "random()"))}, "steps[0].set.x", 1, "random() is volatile", "hash()"},
 		"uuid in set":                 {[]drover.Step{set(p("x", "uuid()"))}, "steps[0].set.x", 1, "uuid() is volatile", ""},
 		"nextval in set":              {[]drover.Step{set(p("x", "nextval('s')"))}, "steps[0].set.x", 1, "nextval() is volatile", ""},
-		"setting in set":              {[]drover.Step{set(p("x", "current_setting('threads')"))}, "steps[0].set.x", 1, "current_setting() depends on the session", ""},
+		"setting in set":              {[]drover.Step{set(p("x", "current_setting('threads')"))}, "steps[0].set.x", 1, "current_setting() depends on the session", "the run's start"},
 		"system clock in set":         {[]drover.Step{set(p("x", "system.main.now()"))}, "steps[0].set.x", 1, "now() is named with its catalog", ""},
 		"unnest in set":               {[]drover.Step{set(p("x", "unnest(tags)"))}, "steps[0].set.x", 1, "unnest() makes several rows", ""},
 		"star in set":                 {[]drover.Step{set(p("x", "*"))}, "steps[0].set.x", 1, "* stands for several expressions", ""},
@@ -216,9 +218,11 @@ func TestRefusals(t *testing.T) {
 		"type with more":              {[]drover.Step{cast(p("id", "INT), (1"))}, "steps[0].cast.id", 0, "is not a type", ""},
 		"type with a default":         {[]drover.Step{cast(p("id", "INT) + CAST(1 AS INT"))}, "steps[0].cast.id", 0, "is not a type", ""},
 		"impossible cast":             {[]drover.Step{cast(p("employees", "DATE"))}, "steps[0].cast.employees", 0, "INTEGER cannot be cast to DATE", ""},
+		"impossible cast in set":      {[]drover.Step{set(p("x", "1 + employees::DATE"))}, "steps[0].set.x", 14, "INTEGER cannot be cast to DATE", ""},
 		"cast twice":                  {[]drover.Step{cast(p("id", "INT"), p("ID", "TEXT"))}, "steps[0].cast.ID", 0, "is cast twice", ""},
 		"untyped in filter":           {[]drover.Step{filter("address IS NOT NULL")}, "steps[0].filter", 0, `column "address" cannot be read by a step: inet has no exact counterpart`, `cast it in source.postgres.query, for example "address"::text`},
 		"untyped in set":              {[]drover.Step{set(p("x", "address::VARCHAR"))}, "steps[0].set.x", 0, `column "address" cannot be read`, "source.postgres.query"},
+		"untyped, qualified":          {[]drover.Step{set(p("x", "chunk.address.a"))}, "steps[0].set.x", 0, `column "address" cannot be read`, "source.postgres.query"},
 		"untyped in cast":             {[]drover.Step{cast(p("address", "VARCHAR"))}, "steps[0].cast.address", 0, `column "address" cannot be read`, "source.postgres.query"},
 		"untyped in sql":              {[]drover.Step{sql("SELECT hex(address) AS h FROM chunk")}, "steps[0].sql", 0, `column "address" cannot be read`, "source.postgres.query"},
 		"untyped in an opaque step":   {[]drover.Step{sql("SELECT * FROM chunk ORDER BY id")}, "steps[0].sql", 0, `column "address" cannot pass a step that sees whole chunks`, "drop it in an earlier step"},
@@ -245,8 +249,8 @@ func TestRefusals(t *testing.T) {
 			if err == nil {
 				t.Fatal("accepted")
 			}
-			e, ok := err.(*drover.Error)
-			if !ok || e.Kind != drover.Invalid {
+			var e *drover.Error
+			if !errors.As(err, &e) || e.Kind != drover.Invalid {
 				t.Fatalf("not an Invalid error: %v", err)
 			}
 			if e.Field != tc.field || e.Offset != tc.offset {

@@ -40,16 +40,14 @@ func (c *compiler) expression(ctx context.Context, text, field string) (expr, er
 		return expr{}, bad("%q is not one expression", shorten(text, 80))
 	}
 	schema := c.schema()
-	sc := scope{columns: schema, relation: "chunk"}
+	sc := scope{columns: schema, relation: chunkName}
 	o, err := c.prover.expression(ctx, n, &sc)
 	if err != nil {
 		return expr{}, err
 	}
 	if o != nil {
-		e := bad("%s", o.why).WithHint("a step that needs more than one row is written as sql: SELECT ... FROM chunk, with chunk: in the job")
-		if o.meant != "" {
-			e = e.WithHint("Did you mean %q?", o.meant)
-		}
+		e := bad("%s", o.why)
+		e.Hint = o.hint
 		if o.unknown != "" {
 			e = unknownColumn(o.unknown, schema).WithField(field)
 		}
@@ -58,18 +56,21 @@ func (c *compiler) expression(ctx context.Context, text, field string) (expr, er
 		}
 		return expr{}, e
 	}
-	plain := n.str("class") == "COLUMN_REF" && len(sc.reads) == 1
+	plain := c.plainRef(n, chunkName) >= 0
 	for _, name := range sc.reads {
 		if col := schema[schema.Index(name)]; col.Type == "" && !plain {
 			return expr{}, c.untyped(col, field)
 		}
+	}
+	if err := c.castsBetweenTypes(ctx, n, field); err != nil {
+		return expr{}, err
 	}
 	sql := parenthesize(text)
 	cols, err := c.s.Describe(ctx, selectWord+sql+" AS x FROM ("+placeholder(schema)+") AS chunk")
 	if err != nil {
 		return expr{}, place(err, field, len(selectWord)+1, len(text))
 	}
-	return expr{sql: sql, typ: cols[0].Type, node: n, reads: sc.reads, plain: plain && schema.Index(strings.Join(n.strs("column_names"), ".")) >= 0}, nil
+	return expr{sql: sql, typ: cols[0].Type, node: n, reads: sc.reads, plain: plain}, nil
 }
 
 // single returns the expression of SELECT <expression> if the statements are nothing more than that.
@@ -194,7 +195,7 @@ func (c *compiler) set(ctx context.Context, pairs []drover.Pair, field string) e
 // computed is the column of an expression. A plain reference repeats its column.
 func (c *compiler) computed(name string, e expr) column {
 	if e.plain {
-		col := c.columns[c.schema().Index(e.reads[0])]
+		col := c.columns[c.plainRef(e.node, chunkName)]
 		col.Name = name
 		return col
 	}

@@ -70,63 +70,71 @@ FROM duckdb_functions() WHERE function_type IN ('scalar', 'aggregate', 'macro')`
 	return out, nil
 }
 
-// function says why a call of a function is not row-wise, or "". exactness.md 24.
-func (p *prover) function(ctx context.Context, name string) (string, error) {
-	if why, ok := p.known[name]; ok {
-		return why, nil
+// ruling is what is known of a function: why it is not row-wise, or "", and what to do then.
+type ruling struct{ why, hint string }
+
+// Hints of objections.
+const (
+	hintRows  = "a step that needs other rows is written as sql: SELECT ... FROM chunk, with chunk: in the job"
+	hintClock = "now() and current_date may be used: they mean the run's start"
+)
+
+// function judges calls of a function. exactness.md 24.
+func (p *prover) function(ctx context.Context, name string) (ruling, error) {
+	if r, ok := p.known[name]; ok {
+		return r, nil
 	}
-	p.known[name] = name + "() calls itself" // until it is known better; DuckDB refuses recursive macros
-	why, err := p.judge(ctx, name)
+	p.known[name] = ruling{why: name + "() calls itself"} // until it is known better; DuckDB refuses recursive macros
+	r, err := p.judge(ctx, name)
 	if err != nil {
-		return "", err
+		return ruling{}, err
 	}
-	p.known[name] = why
-	return why, nil
+	p.known[name] = r
+	return r, nil
 }
 
-func (p *prover) judge(ctx context.Context, name string) (string, error) {
+func (p *prover) judge(ctx context.Context, name string) (ruling, error) {
 	if p.functions == nil {
 		var err error
 		if p.functions, err = functions(ctx, p.s); err != nil {
-			return "", err
+			return ruling{}, err
 		}
 	}
 	f := p.functions[name]
 	switch {
 	case name == "unnest" || name == "unlist":
-		return name + "() makes several rows of one", nil
+		return ruling{name + "() makes several rows of one", hintRows}, nil
 	case clock[name]:
-		return "", nil
+		return ruling{}, nil
 	case f == nil:
-		return notScalar(name), nil
+		r := ruling{why: "there is no scalar function " + name + "()"}
+		if near := nearest(name, slices.Sorted(maps.Keys(p.functions))); near != "" {
+			r.hint = fmt.Sprintf("Did you mean %q?", near)
+		}
+		return r, nil
 	case f.aggregate:
-		return name + "() is an aggregate", nil
+		return ruling{name + "() is an aggregate", hintRows}, nil
 	case f.unstable != "" && f.unstable != "CONSISTENT_WITHIN_QUERY":
-		return name + "() is volatile: it gives another answer each time", nil
+		return ruling{name + "() is volatile: it gives another answer each time", "compute it from the row, for example with hash()"}, nil
 	case f.unstable != "" || perSession[name]:
-		return name + "() depends on the session", nil
+		return ruling{name + "() depends on the session", hintClock}, nil
 	}
 	for _, m := range f.macros {
 		if !m.internal {
-			return name + "() is a macro", nil
+			return ruling{why: name + "() is a macro"}, nil
 		}
 		// DuckDB's own macros, such as nullif, are as good as what they expand to.
 		trees, err := parse(ctx, p.s, "SELECT "+m.definition)
 		if err != nil {
-			return "", fmt.Errorf("parse the definition of %s: %w", name, err)
+			return ruling{}, fmt.Errorf("parse the definition of %s: %w", name, err)
 		}
-		sc := scope{params: m.parameters}
-		o, err := p.expression(ctx, trees[0].kids("select_list")[0], &sc)
-		if err != nil || o != nil {
-			return name + "(): " + o.text(), err
+		o, err := p.expression(ctx, trees[0].kids("select_list")[0], &scope{params: m.parameters})
+		if err != nil {
+			return ruling{}, err
+		}
+		if o != nil {
+			return ruling{name + "(): " + o.why, o.hint}, nil
 		}
 	}
-	return "", nil
-}
-
-func notScalar(name string) string { return "there is no scalar function " + name + "()" }
-
-// meant returns the function that an unknown name may stand for.
-func (p *prover) meant(name string) string {
-	return nearest(name, slices.Sorted(maps.Keys(p.functions)))
+	return ruling{}, nil
 }

@@ -2,6 +2,7 @@ package sqlstep
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -13,10 +14,10 @@ import (
 type prover struct {
 	s         *duck.Session
 	functions map[string]*function
-	known     map[string]string
+	known     map[string]ruling
 }
 
-func newProver(s *duck.Session) *prover { return &prover{s: s, known: map[string]string{}} }
+func newProver(s *duck.Session) *prover { return &prover{s: s, known: map[string]ruling{}} }
 
 // scope is what names mean inside an expression.
 type scope struct {
@@ -34,7 +35,7 @@ type objection struct {
 	why     string
 	at      int    // byte offset in the parsed text, or -1
 	unknown string // the name of a column that does not exist, if that is why
-	meant   string // the function that may be meant by one that does not exist
+	hint    string
 }
 
 func (o *objection) text() string {
@@ -78,7 +79,7 @@ func (p *prover) expression(ctx context.Context, n node, sc *scope) (*objection,
 		return p.all(ctx, sc, n.kid("else_expr"))
 	case "OPERATOR":
 		if !operators[n.str("type")] {
-			return object(n, "%s is not row-wise", n.str("type")), nil
+			return object(n, "", "%s is not row-wise", n.str("type")), nil
 		}
 		return p.all(ctx, sc, n.kids("children")...)
 	case "LAMBDA":
@@ -86,22 +87,22 @@ func (p *prover) expression(ctx context.Context, n node, sc *scope) (*objection,
 	case "FUNCTION":
 		return p.call(ctx, n, sc)
 	case "WINDOW":
-		return object(n, "%s() OVER is a window function", n.str("function_name")), nil
+		return object(n, hintRows, "%s() OVER is a window function", n.str("function_name")), nil
 	case "SUBQUERY":
-		return object(n, "a subquery sees other rows"), nil
+		return object(n, hintRows, "a subquery sees other rows"), nil
 	case "STAR":
 		if n.flag("columns") {
-			return object(n, "COLUMNS() stands for several expressions"), nil
+			return object(n, "write one expression for each column", "COLUMNS() stands for several expressions"), nil
 		}
-		return object(n, "* stands for several expressions"), nil
+		return object(n, "write one expression for each column", "* stands for several expressions"), nil
 	case "POSITIONAL_REFERENCE":
-		return object(n, "#1 and its like are positions, not columns"), nil
+		return object(n, "name the column", "#1 and its like are positions, not columns"), nil
 	}
-	return object(n, "%s is not row-wise", strings.ToLower(n.str("class"))), nil
+	return object(n, "", "%s is not row-wise", strings.ToLower(n.str("class"))), nil
 }
 
-func object(n node, format string, args ...any) *objection {
-	return &objection{why: drover.Errorf(drover.Invalid, format, args...).Message, at: n.at()}
+func object(n node, hint, format string, args ...any) *objection {
+	return &objection{why: fmt.Sprintf(format, args...), hint: hint, at: n.at()}
 }
 
 func (p *prover) all(ctx context.Context, sc *scope, nodes ...node) (*objection, error) {
@@ -117,21 +118,17 @@ func (p *prover) call(ctx context.Context, n node, sc *scope) (*objection, error
 	name := strings.ToLower(n.str("function_name"))
 	if schema := n.str("schema"); n.str("catalog") != "" || schema != "" && !strings.EqualFold(schema, "main") {
 		// system.main.now() would pass by the session's own now().
-		return object(n, "%s() is named with its catalog", name), nil
+		return object(n, "leave the catalog out", "%s() is named with its catalog", name), nil
 	}
 	if !n.empty("filter") || n.flag("distinct") || len(n.kid("order_bys").kids("orders")) > 0 {
-		return object(n, "%s() is an aggregate", name), nil
+		return object(n, hintRows, "%s() is an aggregate", name), nil
 	}
-	why, err := p.function(ctx, name)
+	r, err := p.function(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	if why != "" {
-		o := object(n, "%s", why)
-		if why == notScalar(name) {
-			o.meant = p.meant(name)
-		}
-		return o, nil
+	if r.why != "" {
+		return object(n, r.hint, "%s", r.why), nil
 	}
 	return p.all(ctx, sc, n.kids("children")...)
 }
@@ -169,7 +166,7 @@ func (sc *scope) column(n node) *objection {
 	case len(parts) == 1 && clockWords[strings.ToLower(parts[0])]:
 		return nil
 	}
-	o := object(n, "column %q does not exist", strings.Join(parts, "."))
+	o := object(n, "", "column %q does not exist", strings.Join(parts, "."))
 	o.unknown = strings.Join(parts, ".")
 	return o
 }

@@ -2,6 +2,7 @@ package sqlstep
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -101,4 +102,22 @@ func (c *compiler) castable(ctx context.Context, from, to, field string) error {
 			WithHint("compute it in a set step instead")
 	}
 	return nil
+}
+
+// castsBetweenTypes refuses a cast of a column, somewhere in an expression, that no value survives.
+func (c *compiler) castsBetweenTypes(ctx context.Context, n node, field string) error {
+	var err error
+	walk(n, func(k node) bool {
+		i := c.plainRef(k.kid("child"), chunkName)
+		to := k.kid("cast_type")
+		if err == nil && k.str("class") == "CAST" && !k.flag("try_cast") && i >= 0 && to.empty("type_info") {
+			err = c.castable(ctx, c.columns[i].Type, to.str("id"), field)
+			var e *drover.Error
+			if errors.As(err, &e) {
+				e.Offset = max(k.at()-len(selectWord)+1, 0)
+			}
+		}
+		return true
+	})
+	return err
 }
