@@ -45,9 +45,8 @@ func (s *Session) AddScan(columns drover.Schema, open func() (Filler, error)) (s
 	sc := scan{columns: columns, open: open}
 	// Inside the bind callback DuckDB holds the connection's lock, so the types are made here.
 	for _, c := range columns {
-		t, err := s.logicalType(c.Type)
+		t, err := s.scanType(c.Type)
 		if err != nil {
-			sc.destroy()
 			return "", nil, fmt.Errorf("column %s: %w", c.Name, err)
 		}
 		sc.types = append(sc.types, t)
@@ -61,7 +60,6 @@ func (s *Session) AddScan(columns drover.Schema, open func() (Filler, error)) (s
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.scans, id)
-		sc.destroy()
 	}, nil
 }
 
@@ -83,10 +81,16 @@ func (s *Session) kept() error {
 	return err
 }
 
-func (sc scan) destroy() {
-	for i := range sc.types {
-		db.DestroyLogicalType(&sc.types[i])
+// scanType is logicalType for scans, which are made by the thousand: the session keeps the type.
+func (s *Session) scanType(name string) (db.LogicalType, error) {
+	if t, ok := s.types[name]; ok {
+		return t, nil
 	}
+	t, err := s.logicalType(name)
+	if err == nil {
+		s.types[name] = t
+	}
+	return t, err
 }
 
 func (s *Session) scan(id int64) (scan, error) {

@@ -33,9 +33,10 @@ type Options struct {
 // Session is one in-memory DuckDB instance with one connection. Its methods may be called from one goroutine at a time; the
 // callbacks of scans run on DuckDB's threads.
 type Session struct {
-	db   db.Database
-	con  db.Connection
-	self unsafe.Pointer // C memory that holds the handle of this session, for callbacks
+	db    db.Database
+	con   db.Connection
+	types map[string]db.LogicalType // of scans, by their spelling
+	self  unsafe.Pointer            // C memory that holds the handle of this session, for callbacks
 
 	mu    sync.Mutex
 	next  int64
@@ -70,7 +71,7 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 			return nil, fmt.Errorf("DuckDB refuses the setting %s=%s", k, v)
 		}
 	}
-	s := &Session{scans: map[int64]scan{}, tally: map[int64][]int64{}}
+	s := &Session{types: map[string]db.LogicalType{}, scans: map[int64]scan{}, tally: map[int64][]int64{}}
 	var msg string
 	if db.OpenExt(":memory:", &s.db, cfg, &msg) != db.StateSuccess {
 		return nil, fmt.Errorf("open DuckDB: %s", msg)
@@ -109,6 +110,9 @@ func (s *Session) setUp(ctx context.Context, o Options) error {
 
 // Close ends the session. No query may be running.
 func (s *Session) Close() {
+	for _, t := range s.types {
+		db.DestroyLogicalType(&t)
+	}
 	db.Disconnect(&s.con)
 	db.Close(&s.db)
 	freeHandle(s.self)
