@@ -20,7 +20,7 @@ help: ## list the targets
 .PHONY: build
 build: ## build bin/drover, a single binary
 	@mkdir -p bin
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/drover ./cmd/drover
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/drover ./cmd/drover
 
 .PHONY: demo
 demo: build ## make 3 million taxi rows, run the taxi job on them and check the result

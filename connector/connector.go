@@ -218,7 +218,11 @@ func (r Registry) OpenSource(ctx context.Context, spec drover.Source, env Env) (
 	if !ok || d.OpenSource == nil {
 		return nil, drover.Errorf(drover.Invalid, "no connector reads %q", spec.Connector())
 	}
-	return d.OpenSource(ctx, spec, env)
+	opened, err := d.OpenSource(ctx, spec, env)
+	if err != nil {
+		return nil, err // and not a nil of the connector's own type, which is not nil to the caller
+	}
+	return opened, nil
 }
 
 // OpenSink opens spec with its connector.
@@ -227,7 +231,11 @@ func (r Registry) OpenSink(ctx context.Context, spec drover.Sink, env Env) (Sink
 	if !ok || d.OpenSink == nil {
 		return nil, drover.Errorf(drover.Invalid, "no connector writes %q", spec.Connector())
 	}
-	return d.OpenSink(ctx, spec, env)
+	opened, err := d.OpenSink(ctx, spec, env)
+	if err != nil {
+		return nil, err // and not a nil of the connector's own type, which is not nil to the caller
+	}
+	return opened, nil
 }
 
 // DecodeSource rebuilds a source's vocabulary value from its JSON.
