@@ -18,14 +18,22 @@ func Definition() connector.Definition {
 			if !ok {
 				return nil, drover.Errorf(drover.Invalid, "files cannot read a %T", spec)
 			}
-			return openSource(ctx, s, env)
+			src, err := openSource(ctx, s, env)
+			if err != nil {
+				return nil, err // a nil *source in the interface would be a source
+			}
+			return src, nil
 		},
 		OpenSink: func(_ context.Context, spec drover.Sink, env connector.Env) (connector.Sink, error) {
 			s, ok := spec.(*Sink)
 			if !ok {
 				return nil, drover.Errorf(drover.Invalid, "files cannot write a %T", spec)
 			}
-			return openSink(s, env)
+			snk, err := openSink(s, env)
+			if err != nil {
+				return nil, err
+			}
+			return snk, nil
 		},
 	}
 }

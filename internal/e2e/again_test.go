@@ -63,7 +63,7 @@ func TestRetryErrors(t *testing.T) {
 		if s := again.summary(t); again.code != 1 || s.Run != id || s.State != "failed" || s.Chunks.Error != 1 || s.Chunks.Finished != 3 {
 			t.Fatalf("the same command: exit %d, %+v\n%s", again.code, s, again.stderr)
 		}
-		says(t, again.stderr, "zip=00001", "Conversion Error", "--retry-errors")
+		says(t, again.stderr, "zip=00001", "Conversion Error", "--retry-errors", "--new")
 	}
 	listed := p.drover(t, nil, "errors")
 	says(t, listed.stdout, "00001", "Conversion Error", "name 1", "drover run job.yaml --retry-errors")
@@ -76,8 +76,8 @@ func TestRetryErrors(t *testing.T) {
 
 	mended := strings.Replace(brokenJob, "CAST(name AS INTEGER)", "7", 1)
 	p.write(t, "job.yaml", mended)
-	if r := p.drover(t, nil, "run", "job.yaml"); r.code != 2 || !strings.Contains(r.stderr, "--new") {
-		t.Errorf("a changed job beside an unfinished run: exit %d\n%s", r.code, r.stderr)
+	if r := p.drover(t, nil, "run", "job.yaml"); r.code != 1 || !strings.Contains(r.stderr, "zip=00001") {
+		t.Errorf("a mended job beside a failed run: exit %d\n%s", r.code, r.stderr)
 	}
 	for name, change := range map[string][2]string{
 		"source":   {"table: raw", "table: clean"},
@@ -100,7 +100,7 @@ func TestRetryErrors(t *testing.T) {
 	if s.Run != id || s.State != "finished" || s.Chunks.Finished != 4 || s.RowsOut != 40 {
 		t.Errorf("the mended run: %+v", s)
 	}
-	if got := p.sql(t, `SELECT count(*) || ' ' || count(DISTINCT id) || ' ' || sum(amount) FILTER (WHERE zip = '00001') FROM clean`); got != "40 40 70" {
+	if got := p.sql(t, `SELECT count(*) || ' ' || count(DISTINCT id) || ' ' || sum(amount) FILTER (WHERE zip = '00001') FROM clean`); got != "40 40 70.00" {
 		t.Errorf("the target has %s", got)
 	}
 	// Each attempt records what it ran with: the mended chunk another fingerprint than the others.
@@ -155,7 +155,7 @@ func TestNewOfStagedRows(t *testing.T) {
 	tripsFolder(t, p)
 	p.write(t, "job.yaml", taxiJob("", "error"))
 	p.must(t, "run", "job.yaml", "--limit-chunks", "2")
-	if got := gotPartitions(t, p, "."); len(got) > 0 {
+	if got := gotPartitions(t, p, "out"); len(got) > 0 {
 		t.Errorf("unpublished rows are visible: %v", got)
 	}
 	if s := p.must(t, "run", "job.yaml", "--new", "--json").summary(t); s.Resumed || s.State != "finished" {
@@ -264,7 +264,7 @@ func TestChangedFile(t *testing.T) {
 				t.Errorf("exit %d\n%s", r.code, r.stderr)
 			}
 			says(t, r.stderr, "2017-02.parquet")
-			if got := gotPartitions(t, p, "."); len(got) > 0 {
+			if got := gotPartitions(t, p, "out"); len(got) > 0 {
 				t.Error("it published") // rule 17
 			}
 			s := p.must(t, "run", "job.yaml", "--new", "--json").summary(t)

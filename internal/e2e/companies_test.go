@@ -121,7 +121,7 @@ func TestCompanies(t *testing.T) {
 					t.Errorf("the ledger counts %s, want %s", got, want)
 				}
 			}
-			if got := p.sql(t, `SELECT string_agg(c.relname, ' ' ORDER BY 1) FROM pg_class c WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace`); got != "clean_companies raw_companies zip_codes" {
+			if got := p.sql(t, `SELECT string_agg(c.relname, ' ' ORDER BY c.relname) FROM pg_class c WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace`); got != "clean_companies raw_companies zip_codes" {
 				t.Errorf("tables left: %s", got)
 			}
 		})

@@ -119,7 +119,13 @@ func (p *place) sql(t *testing.T, text string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := pgx.Connect(t.Context(), string(url))
+	return rowsOf(t, string(url), text)
+}
+
+// rowsOf runs statements in a database and returns the first column of the last one's rows.
+func rowsOf(t *testing.T, url, text string) string {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -230,6 +230,7 @@ func TestTwoDrivers(t *testing.T) {
 	}
 	says(t, late.stderr, "--run", "--new")
 	allOnce(t, p)
+	p.sql(t, `ALTER TABLE clean DROP CONSTRAINT clean_pkey`)
 	p.must(t, "run", "job.yaml", "--run", "again")
 	if s := p.must(t, "run", "job.yaml", "--run", "again", "--json").summary(t); s.State != "finished" || s.Run != "again" {
 		t.Errorf("the finished named run: %+v", s)

@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	_ "github.com/mattn/go-sqlite3" // the user's own way into the ledger
 
 	"github.com/droverdata/drover/internal/pgtest"
@@ -40,7 +39,7 @@ func (p *place) postgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	name := strings.TrimPrefix(u.Path, "/")
-	adminSQL(t, admin, fmt.Sprintf(`CREATE ROLE loader_%[1]s LOGIN PASSWORD '%[2]s'; ALTER DATABASE %[1]s OWNER TO loader_%[1]s; GRANT ALL ON SCHEMA public TO loader_%[1]s`,
+	rowsOf(t, admin, fmt.Sprintf(`CREATE ROLE loader_%[1]s LOGIN PASSWORD '%[2]s'; ALTER DATABASE %[1]s OWNER TO loader_%[1]s; GRANT ALL ON SCHEMA public TO loader_%[1]s`,
 		name, secret))
 	u.User = url.UserPassword("loader_"+name, secret)
 	p.setenv("DB", u.String())
@@ -56,19 +55,6 @@ func (p *place) envValue(name string) string {
 		}
 	}
 	return ""
-}
-
-// adminSQL runs statements as the superuser.
-func adminSQL(t *testing.T, url, text string) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
-	if _, err := conn.PgConn().Exec(t.Context(), text).ReadAll(); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
 }
 
 // with returns $DB with a part of it changed.
@@ -89,8 +75,8 @@ func (p *place) with(t *testing.T, change func(u *url.URL)) string {
 // relations lists every table and view of the place's database with its rows, and the schemas.
 func (p *place) relations(t *testing.T) string {
 	t.Helper()
-	return p.sql(t, `SELECT n.nspname || '.' || c.relname || ' ' || c.relkind::text || ' ' || CASE WHEN c.relkind IN ('r','p') THEN
-		(xpath('//row/text()', query_to_xml(format('SELECT md5(coalesce(string_agg(x::text, chr(10) ORDER BY x::text), '''')) AS row FROM %s x', c.oid::regclass), false, true, '')))[1]::text ELSE '' END
+	return rowsOf(t, p.admin, `SELECT n.nspname || '.' || c.relname || ' ' || c.relkind::text || ' ' || CASE WHEN c.relkind IN ('r','p') THEN
+		(xpath('//h/text()', query_to_xml(format('SELECT md5(coalesce(string_agg(x::text, chr(10) ORDER BY x::text), '''')) AS h FROM %s x', c.oid::regclass), false, true, '')))[1]::text ELSE '' END
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r','v','m','p','S') AND n.nspname !~ '^(pg_|information_schema)'
 		UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)' ORDER BY 1`)
 }

@@ -99,8 +99,10 @@ func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
 
 // start plans a new run: source and sink are made ready, and all chunks go into the ledger.
 func (r *runner) start(ctx context.Context) error {
-	if err := r.refuseSecondAppend(ctx); err != nil {
-		return errors.Join(err, r.o.Ledger.Close(ctx, r.run.UID, ledger.Abandoned, err.Error()))
+	for _, refuse := range []func(context.Context) error{r.refuseRetryOfNothing, r.refuseSecondAppend} {
+		if err := refuse(ctx); err != nil {
+			return errors.Join(err, r.o.Ledger.Close(ctx, r.run.UID, ledger.Abandoned, err.Error()))
+		}
 	}
 	chunking := r.o.Job.Frame.Chunk
 	stage := r.plan.Stages[0]
@@ -110,12 +112,6 @@ func (r *runner) start(ctx context.Context) error {
 		return r.giveUp(ctx, err)
 	}
 	fault.Point(ctx)
-	if !r.o.DryRun {
-		if d.SinkState, err = r.bound.Sink.Begin(ctx, r.sinkRun(nil), stage.Output); err != nil {
-			return r.giveUp(ctx, err)
-		}
-	}
-	fault.Point(ctx)
 	planned := monitor.Planned{
 		Job: r.plan.Job, Source: r.o.Job.Frame.Source.String(), Sink: r.o.Job.Sink.String(), By: chunking.By,
 		Notes: stage.Notes,
@@ -123,6 +119,14 @@ func (r *runner) start(ctx context.Context) error {
 	chunks := numbered(r.bound.Source.Chunks(ctx, chunking, d.SourceState), &planned)
 	if err := r.o.Ledger.AddChunks(ctx, r.run.UID, r.driver, 0, chunks); err != nil {
 		return r.giveUp(ctx, fmt.Errorf("cut the source into chunks: %w", err))
+	}
+	fault.Point(ctx)
+	// Only now, because a source that cannot be cut must leave the target untouched.
+	if !r.o.DryRun {
+		if d.SinkState, err = r.bound.Sink.Begin(ctx, r.sinkRun(nil), stage.Output); err != nil {
+			_, abortErr := r.bound.Sink.Abort(context.WithoutCancel(ctx), r.sinkRun(nil))
+			return r.giveUp(ctx, errors.Join(err, abortErr))
+		}
 	}
 	fault.Point(ctx)
 	data, err := json.Marshal(d)
@@ -142,11 +146,7 @@ func (r *runner) start(ctx context.Context) error {
 // giveUp ends a run that could not be planned, so that nothing of it stays in the way of the next one.
 func (r *runner) giveUp(ctx context.Context, cause error) error {
 	ctx = context.WithoutCancel(ctx)
-	var abortErr error
-	if !r.o.DryRun {
-		_, abortErr = r.bound.Sink.Abort(ctx, r.sinkRun(nil))
-	}
-	return errors.Join(cause, abortErr, r.o.Ledger.Close(ctx, r.run.UID, ledger.Abandoned, "not planned: "+cause.Error()))
+	return errors.Join(cause, r.o.Ledger.Close(ctx, r.run.UID, ledger.Abandoned, "not planned: "+cause.Error()))
 }
 
 // numbered gives chunks their IDs and sums them up in planned.
@@ -285,6 +285,15 @@ type (
 	// earlyCommitter is a sink whose committed chunks stay visible whatever becomes of the run.
 	earlyCommitter interface{ CommitsEarly() bool }
 )
+
+// refuseRetryOfNothing keeps --retry-errors from starting a run: after a finished one it would load everything again.
+func (r *runner) refuseRetryOfNothing(context.Context) error {
+	if !r.o.RetryErrors {
+		return nil
+	}
+	return drover.Errorf(drover.Invalid, "job %s has no unfinished run whose errors could be retried", r.plan.Job).
+		WithHint("drover status lists the runs; without --retry-errors the command starts a new one")
+}
 
 // refuseSecondAppend keeps a late second machine from loading everything twice (exactness.md 3).
 func (r *runner) refuseSecondAppend(ctx context.Context) error {
