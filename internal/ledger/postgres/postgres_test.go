@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func fixture(tb testing.TB) ledgertest.Harness {
 	return ledgertest.Harness{
 		Open: func() (ledger.Ledger, error) { return Open(tb.Context(), url+"&search_path=clock,pg_catalog") },
 		Advance: func(d time.Duration) {
-			execute(tb, url, "UPDATE clock.ahead SET by = by + interval '"+d.String()+"'")
+			execute(tb, url, fmt.Sprintf("UPDATE clock.ahead SET by = by + interval '%d microseconds'", d.Microseconds()))
 		},
 	}
 }
