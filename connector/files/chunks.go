@@ -99,7 +99,7 @@ func (s *source) chunkFiles(ctx context.Context, session *duck.Session, sv *surv
 		gathered = nil
 		return emit(k, b, rows, bytes)
 	}
-	err := s.batches(ctx, sv.Roots, sv.Format, false, func(batch []file) error {
+	err := s.batches(ctx, sv, false, func(batch []file) error {
 		feet := map[string]footer{}
 		if sv.Format == formatParquet {
 			paths := make([]string, len(batch))

@@ -95,22 +95,24 @@ func (f file) path(roots []root) string {
 	return filepath.Join(roots[f.Root].Base, filepath.FromSlash(f.Rel))
 }
 
-// list yields the files of the roots in order, each once, empty ones too. A file counts as data where its name says a
-// format; with format given, where its name does not say another; a file that the job names always does.
-func list(ctx context.Context, store storage.Store, roots []root, format string) iter.Seq2[file, error] {
+// list yields the files of a survey's roots in order, each once, empty ones too. A file counts as data where its name says the
+// format, or any format while that is not known; where the job names the format, also if its name says none; a file that
+// the job names always does.
+func list(ctx context.Context, store storage.Store, sv *survey) iter.Seq2[file, error] {
+	format := sv.Format // of the moment: a survey learns it from the first file, and must see the others
 	return func(yield func(file, error) bool) {
 		seen := map[string]bool{}
-		for i, r := range roots {
+		for i, r := range sv.Roots {
 			for o, err := range objects(ctx, store, r) {
 				if err != nil {
 					yield(file{}, drover.Errorf(drover.Refused, "list %s: %w", r, err))
 					return
 				}
 				says := formatOf(o.Path)
-				if r.File == "" && says == "" && format == "" || r.File == "" && format != "" && says != "" && says != format {
+				if r.File == "" && (says == "" && !sv.Named || format != "" && says != "" && says != format) {
 					continue
 				}
-				if len(roots) > 1 {
+				if len(sv.Roots) > 1 {
 					if seen[o.Path] {
 						continue
 					}

@@ -72,7 +72,7 @@ func (s *source) unchanged(ctx context.Context, sv *survey) ([]piece, error) {
 	digest := newDigest()
 	var all []piece
 	newest := piece{}
-	err := s.batches(ctx, sv.Roots, sv.Format, false, func(batch []file) error {
+	err := s.batches(ctx, sv, false, func(batch []file) error {
 		for _, f := range batch {
 			digest.add(f)
 			p := piece{file: f, Bytes: f.Size}

@@ -126,17 +126,17 @@ func decodeState(state gojson.RawMessage) (*survey, error) {
 
 // batches calls each with the data files, some at a time. Empty files hold no data in any format: they are left out, with a
 // warning where warn is set.
-func (s *source) batches(ctx context.Context, roots []root, format string, warn bool, each func([]file) error) error {
+func (s *source) batches(ctx context.Context, sv *survey, warn bool, each func([]file) error) error {
 	var batch []file
 	var empty int
 	var example string
-	for f, err := range list(ctx, s.store, roots, format) {
+	for f, err := range list(ctx, s.store, sv) {
 		if err != nil {
 			return err
 		}
 		if f.Size == 0 {
 			if empty++; empty == 1 {
-				example = f.path(roots)
+				example = f.path(sv.Roots)
 			}
 			continue
 		}

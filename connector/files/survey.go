@@ -21,7 +21,9 @@ const batchFiles = 1000
 // survey is what all files of a source agree on. It is found once, when a job is bound, and kept in the run: chunks are never sniffed.
 type survey struct {
 	Format string `json:"format"`
-	Roots  []root `json:"roots"`
+	// Named says that the job names the format, so that files whose names say none are data too.
+	Named bool   `json:"named,omitempty"`
+	Roots []root `json:"roots"`
 	// Hive is the partition columns.
 	Hive []drover.Column `json:"hive,omitempty"`
 	// Dialect is set for CSV.
@@ -48,13 +50,13 @@ func (l listing) sum() string { return hex.EncodeToString(l.h.Sum(nil)) }
 
 // look surveys the files of roots.
 func (s *source) look(ctx context.Context, session *duck.Session, roots []root) (*survey, error) {
-	sv := &survey{Format: s.spec.Format, Roots: roots}
-	u := union{explicit: sv.Format}
+	sv := &survey{Format: s.spec.Format, Named: s.spec.Format != "", Roots: roots}
+	u := union{}
 	var first file
 	hive := hiveTypes{}
 	digest := newDigest()
 	var all []string // JSON is described as a whole
-	err := s.batches(ctx, roots, sv.Format, true, func(batch []file) error {
+	err := s.batches(ctx, sv, true, func(batch []file) error {
 		paths := make([]string, len(batch))
 		for i, f := range batch {
 			paths[i] = f.path(roots)
@@ -65,7 +67,7 @@ func (s *source) look(ctx context.Context, session *duck.Session, roots []root) 
 					WithField("source.files.format").WithHint("write format: parquet, csv, json or arrow")
 			case sv.Files == 0 && sv.Format == "":
 				sv.Format = says
-			case u.explicit == "" && says != sv.Format:
+			case !sv.Named && says != sv.Format:
 				return drover.Errorf(drover.Refused, "the files are of different formats: %s is %s, %s is %s", first.path(roots), sv.Format, paths[i], says).
 					WithHint("read one format at a time, with a glob such as **/*.%s", sv.Format)
 			}
@@ -164,10 +166,9 @@ func (s *source) nothing(roots []root) error {
 
 // union is the columns of all files by name, in the order in which they are met.
 type union struct {
-	explicit string
-	columns  drover.Schema
-	from     []string // the first file with the column
-	kinds    map[string]bool
+	columns drover.Schema
+	from    []string // the first file with the column
+	kinds   map[string]bool
 }
 
 // add adds a file whose types are declared: what does not widen exactly is refused.
