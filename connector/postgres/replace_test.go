@@ -103,7 +103,9 @@ const richTable = `
 	INSERT INTO rich ("Na me", amount) SELECT 'old' || i, i FROM generate_series(1, 50) i;`
 
 func dropRoles(t *testing.T, conn *pgx.Conn) {
-	t.Cleanup(func() { execSQL(t, conn, "DROP OWNED BY boss, reader, clerk CASCADE; DROP ROLE boss; DROP ROLE reader; DROP ROLE clerk") })
+	t.Cleanup(func() {
+		execSQL(t, conn, "DROP OWNED BY boss, reader, clerk CASCADE; DROP ROLE boss; DROP ROLE reader; DROP ROLE clerk")
+	})
 }
 
 const richRow = `SELECT 7::BIGINT AS id, 3 AS code, 'new' AS "Na me", 1.5::DECIMAL(12,2) AS amount, 'n' AS note`

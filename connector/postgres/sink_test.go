@@ -38,13 +38,14 @@ func (s selects) Close() error              { return nil }
 
 // job is one run of a sink in a test: its chunks are SELECTs, by ID.
 type job struct {
-	t      testing.TB
-	sink   *tableSink
-	run    connector.Run
-	output drover.Schema
-	chunks []string
-	token  int64
-	opened []int64 // chunk IDs that Write asked for
+	t       testing.TB
+	session *duck.Session
+	sink    *tableSink
+	run     connector.Run
+	output  drover.Schema
+	chunks  []string
+	token   int64
+	opened  []int64 // chunk IDs that Write asked for
 }
 
 func newUID() string {
@@ -59,9 +60,9 @@ func newJob(t testing.TB, spec *Sink, chunks ...string) *job {
 	j := &job{t: t, sink: newSink(spec, testEnv()), chunks: chunks}
 	t.Cleanup(func() { _ = j.sink.Close() })
 	j.run = connector.Run{UID: newUID(), ID: "r-test", Job: "job"}
-	session := newSession(t)
+	j.session = newSession(t)
 	var err error
-	if j.output, err = session.Describe(t.Context(), chunks[0]); err != nil {
+	if j.output, err = j.session.Describe(t.Context(), chunks[0]); err != nil {
 		t.Fatal(err)
 	}
 	return j
@@ -112,7 +113,7 @@ func (j *job) try(ids ...int64) ([]connector.Receipt, error) {
 			j.opened = append(j.opened, c.ID)
 		}
 		return connector.Input{
-			Session: newSession(j.t), Relation: rel, Program: step.Program{SQL: "SELECT * FROM " + step.Input(), RowWise: true},
+			Session: j.session, Relation: rel, Program: step.Program{SQL: "SELECT * FROM " + step.Input(), RowWise: true},
 			Source: j.output, Output: j.output, Progress: func(_, _, _, _ int64) {}, PeakMemory: func() int64 { return 42 },
 		}, nil
 	})

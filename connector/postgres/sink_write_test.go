@@ -14,7 +14,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-func numbers(from, to int) string { return fmt.Sprintf("SELECT i AS id FROM range(%d, %d) r(i)", from, to) }
+func numbers(from, to int) string {
+	return fmt.Sprintf("SELECT i AS id FROM range(%d, %d) r(i)", from, to)
+}
 
 func TestRule6ReceiptCommitsWithTheRowsAndIsReturnedInsteadOfWriting(t *testing.T) {
 	u, conn := database(t, "CREATE TABLE t (id bigint)")
@@ -255,7 +257,7 @@ func TestUnknownCommitIsResolvedByTheReceipt(t *testing.T) {
 	u, conn := database(t, "CREATE TABLE t (id bigint)")
 	for i, sql := range []string{"commit", "FOR SHARE"} { // the connection breaks at the commit, or just before it
 		j := newJob(t, &Sink{URL: u, Table: "t", Mode: Append}, numbers(0, 2)).begin()
-			j.trace(func(ctx context.Context, c *pgx.Conn, text string) {
+		j.trace(func(ctx context.Context, c *pgx.Conn, text string) {
 			if !strings.HasSuffix(text, sql) {
 				return
 			}
@@ -326,7 +328,9 @@ func TestBeginIsIdempotentAndConcurrent(t *testing.T) {
 
 func TestAbort(t *testing.T) {
 	u, conn := database(t, "CREATE TABLE old (id bigint)")
-	exists := func(name string) bool { return column1(t, conn, "SELECT to_regclass("+literal(name)+")::text")[0] != "NULL" }
+	exists := func(name string) bool {
+		return column1(t, conn, "SELECT to_regclass("+literal(name)+")::text")[0] != "NULL"
+	}
 	for range 2 { // before any Begin, and again
 		j := newJob(t, &Sink{URL: u, Table: "t"}, numbers(0, 2))
 		if n, err := j.sink.Abort(t.Context(), j.run); n != 0 || err != nil {
