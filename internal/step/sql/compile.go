@@ -5,6 +5,7 @@ package sqlstep
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -20,16 +21,59 @@ type Compiled struct {
 	Output drover.Schema
 	// Reads is the source columns that an expression needs, in source order. Columns outside it are moved, or dropped.
 	Reads []string
+	// Opaque is the index of the first step that sees one chunk at a time, where the program is not row-wise.
+	Opaque int
 }
 
 // Compile compiles steps over input. The session only parses and binds; no data is read. An error that the user can mend is a
 // *drover.Error of kind Invalid with the expression's place in the job: "steps[1].set.revenue".
 func Compile(ctx context.Context, s *duck.Session, steps []drover.Step, input drover.Schema) (Compiled, error) {
-	c, err := compile(ctx, newProver(s), steps, input)
+	p := newProver(s)
+	c, err := compile(ctx, p, steps, input)
 	if err != nil {
 		return Compiled{}, err
 	}
-	return c.finish(), nil
+	out := c.finish()
+	return out, fold(ctx, p, steps, input, out.Program)
+}
+
+// fold has DuckDB fold the program's constants, which binding leaves alone. It meets those that fail on every row: a > 'x' where a is a
+// number. The input must be a relation of which DuckDB knows nothing, or it is folded away first.
+func fold(ctx context.Context, p *prover, steps []drover.Step, input drover.Schema, program step.Program) error {
+	columns := append(slices.Clone(input), drover.Column{Name: step.Tag, Type: "BIGINT"})
+	for i := range columns {
+		if columns[i].Type == "" {
+			columns[i].Type = "BLOB"
+		}
+	}
+	scan, remove, err := p.s.AddScan(columns, func() (duck.Filler, error) {
+		return func(duck.Chunk, []int) (int, error) { return 0, nil }, nil
+	})
+	if err != nil {
+		return fmt.Errorf("declare the source's columns: %w", err)
+	}
+	defer remove()
+	prepare := func(_ context.Context, query string) (*drover.Error, error) {
+		st, err := p.s.Prepare(query)
+		if err != nil {
+			return failure(err)
+		}
+		st.Close()
+		return nil, nil
+	}
+	found, err := prepare(ctx, program.Chunk(scan, 0))
+	if found == nil || err != nil {
+		return err
+	}
+	at, err := explain(ctx, p, steps, input, scan, prepare)
+	if err != nil {
+		return err
+	}
+	if at == nil {
+		at = found
+	}
+	at.Kind, at.Offset, at.Sample = drover.Invalid, 0, ""
+	return at
 }
 
 // compiler is the state between two steps.
@@ -41,8 +85,10 @@ type compiler struct {
 	columns []column
 	layers  []layer
 	reads   map[string]bool // source columns, lower case
-	// opaque says why the program must see whole chunks, and number which step is being compiled, from 1.
-	opaque string
+	// opaque says why the program must see whole chunks, and opaqueStep which step made it so, from 0.
+	opaque     string
+	opaqueStep int
+	// number is the step that is being compiled, from 1.
 	number int
 	// filtered says that rows were removed since the last fence.
 	filtered bool
@@ -78,13 +124,6 @@ func compile(ctx context.Context, p *prover, steps []drover.Step, input drover.S
 			return nil, drover.Errorf(drover.Invalid, "step %d (%s) leaves no columns", i+1, st.Kind()).WithField(field)
 		}
 	}
-	if c.opaque != "" {
-		for _, col := range c.columns {
-			if col.Type == "" {
-				return nil, c.untyped(col.Column, "steps")
-			}
-		}
-	}
 	return c, nil
 }
 
@@ -110,7 +149,7 @@ func (c *compiler) step(ctx context.Context, st drover.Step, field string) error
 }
 
 func (c *compiler) finish() Compiled {
-	out := Compiled{Program: step.Program{SQL: c.render(), RowWise: c.opaque == "", Why: c.opaque}}
+	out := Compiled{Program: step.Program{SQL: c.render(), RowWise: c.opaque == "", Why: c.opaque}, Opaque: c.opaqueStep}
 	for _, col := range c.columns {
 		out.Output = append(out.Output, col.Column)
 		if col.From == "" {

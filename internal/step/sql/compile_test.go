@@ -202,6 +202,7 @@ func TestRefusals(t *testing.T) {
 		"COLUMNS in set":              {[]drover.Step{set(p("x", "COLUMNS('i.*')"))}, "steps[0].set.x", 1, "COLUMNS() stands for several", ""},
 		"unknown function":            {[]drover.Step{set(p("x", "uper(name)"))}, "steps[0].set.x", 1, "there is no scalar function uper()", `Did you mean "upper"?`},
 		"wrong argument":              {[]drover.Step{set(p("x", "1 + upper(employees)"))}, "steps[0].set.x", 5, "Binder Error: No function matches", "Candidate functions"},
+		"impossible constant":         {[]drover.Step{set(p("x", "is_active OR 'x'"))}, "steps[0].set.x", 0, "Could not convert string 'x' to BOOL", ""},
 		"smuggled FROM":               {[]drover.Step{filter("1) FROM x; --")}, "steps[0].filter", 2, "syntax error", ""},
 		"second expression":           {[]drover.Step{set(p("x", "1, 2"))}, "steps[0].set.x", 0, "is not one expression", ""},
 		"alias":                       {[]drover.Step{set(p("x", "id AS y"))}, "steps[0].set.x", 0, "is not one expression", ""},

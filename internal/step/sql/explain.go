@@ -23,10 +23,27 @@ const (
 // It runs ever longer prefixes of the steps until one fails, then the expressions of that step one by one, then the one at fault
 // inside TRY to find a row. A failed chunk can afford that.
 func Explain(ctx context.Context, s *duck.Session, steps []drover.Step, schema drover.Schema, relation string) (*drover.Error, error) {
-	p := newProver(s)
+	return explain(ctx, newProver(s), steps, schema, relation, func(ctx context.Context, query string) (*drover.Error, error) {
+		return failure(s.Exec(ctx, query))
+	})
+}
+
+// try runs a query. An error of the query is the first result, one of anything else the second.
+type try func(ctx context.Context, query string) (*drover.Error, error)
+
+// failure sorts an error into try's results. All that runs here was bound before, so what is wrong with it is the data's or a constant's.
+func failure(err error) (*drover.Error, error) {
+	var e *drover.Error
+	if errors.As(err, &e) && (e.Kind == drover.Data || e.Kind == drover.Invalid) {
+		return e, nil
+	}
+	return nil, err
+}
+
+func explain(ctx context.Context, p *prover, steps []drover.Step, schema drover.Schema, relation string, attempt try) (*drover.Error, error) {
 	if c, err := compile(ctx, p, nil, schema); err != nil {
 		return nil, err
-	} else if failure, err := attempt(ctx, s, c.finish().Program.Over(relation)); failure != nil || err != nil {
+	} else if unreadable, err := attempt(ctx, c.finish().Program.Over(relation)); unreadable != nil || err != nil {
 		return nil, err // the source cannot be read: no step is to blame
 	}
 	for n := range steps {
@@ -34,25 +51,15 @@ func Explain(ctx context.Context, s *duck.Session, steps []drover.Step, schema d
 		if err != nil {
 			return nil, err
 		}
-		failure, err := attempt(ctx, s, c.finish().Program.Chunk(relation, 0))
+		found, err := attempt(ctx, c.finish().Program.Chunk(relation, 0))
 		if err != nil {
 			return nil, err
 		}
-		if failure != nil {
-			return blame(ctx, p, steps, n, schema, relation, failure)
+		if found != nil {
+			return blame(ctx, p, steps, n, schema, relation, found, attempt)
 		}
 	}
 	return nil, nil
-}
-
-// attempt runs a query to its end. An error of the data is the first result; one of anything else the second.
-func attempt(ctx context.Context, s *duck.Session, query string) (*drover.Error, error) {
-	err := s.Exec(ctx, query)
-	var e *drover.Error
-	if errors.As(err, &e) && e.Kind == drover.Data {
-		return e, nil
-	}
-	return nil, err
 }
 
 // suspect is an expression of a step that may have failed.
@@ -62,9 +69,9 @@ type suspect struct {
 }
 
 // blame finds which expression of step n failed.
-func blame(ctx context.Context, p *prover, steps []drover.Step, n int, schema drover.Schema, relation string, failure *drover.Error) (*drover.Error, error) {
+func blame(ctx context.Context, p *prover, steps []drover.Step, n int, schema drover.Schema, relation string, found *drover.Error, attempt try) (*drover.Error, error) {
 	st := steps[n]
-	out := *failure
+	out := *found
 	out.Field = fmt.Sprintf("steps[%d].%s", n, st.Kind())
 	c, err := compile(ctx, p, steps[:n], schema)
 	if err != nil {
@@ -76,7 +83,7 @@ func blame(ctx context.Context, p *prover, steps []drover.Step, n int, schema dr
 	}
 	before := "(" + c.finish().Program.Chunk(relation, 0) + ") AS chunk"
 	for _, x := range suspects {
-		found, err := attempt(ctx, p.s, "SELECT "+x.sql+" FROM "+before)
+		found, err := attempt(ctx, "SELECT "+x.sql+" FROM "+before)
 		if err != nil {
 			return nil, err
 		}
@@ -90,6 +97,7 @@ func blame(ctx context.Context, p *prover, steps []drover.Step, n int, schema dr
 		}
 		break
 	}
+	out.Kind = drover.Data
 	message, _, _ := strings.Cut(out.Message, "\n")
 	message = shorten(message, maxMessage) // it repeats the value, which may be long
 	out.Message = fmt.Sprintf("step %d (%s): %s", n+1, st.Kind(), message)

@@ -85,6 +85,7 @@ func (c *compiler) opaqueQuery(ctx context.Context, q *query, uses tables, outpu
 	}
 	q.materialize = uses.chunk > 1 || uses.indirect
 	if c.opaque == "" {
+		c.opaqueStep = c.number - 1
 		c.opaque = fmt.Sprintf("step %d (sql): %s", c.number, why)
 	}
 	for _, col := range c.columns {
