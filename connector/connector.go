@@ -108,6 +108,12 @@ type Source interface {
 	Close() error
 }
 
+// Uniquer is a Source that can prove columns unique.
+type Uniquer interface {
+	// UniqueKeys returns sets of columns in whose values no two rows agree, NULLs included.
+	UniqueKeys(ctx context.Context) ([][]string, error)
+}
+
 // Input is what a Sink writes: a program over a relation.
 type Input struct {
 	Session  *duck.Session

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -59,21 +60,30 @@ type index struct {
 
 // key returns the columns of the primary key, else of a unique index over columns that are never NULL, else nil.
 func (t *table) key() []string {
-	var found []string
+	if keys := t.keys(); len(keys) > 0 {
+		return keys[0]
+	}
+	return nil
+}
+
+// keys returns the columns of every unique index over columns that are never NULL, the primary key's first.
+func (t *table) keys() [][]string {
+	var found [][]string
 	for _, x := range t.indexes {
 		if x.partial || !x.unique || x.method != "btree" {
 			continue
 		}
 		if x.primary {
-			return x.columns
+			found = slices.Insert(found, 0, x.columns)
+			continue
 		}
 		notNull := true
 		for _, name := range x.columns {
 			c := find(t.columns, name)
 			notNull = notNull && c != nil && c.notNull
 		}
-		if notNull && found == nil {
-			found = x.columns
+		if notNull {
+			found = append(found, x.columns)
 		}
 	}
 	return found
@@ -87,6 +97,14 @@ func (t *table) ledBy(name string) bool {
 		}
 	}
 	return false
+}
+
+// declared is the type with the collation that the column has instead of the type's.
+func (c *column) declared() string {
+	if c.collation == "" {
+		return c.native
+	}
+	return c.native + " COLLATE " + c.collation
 }
 
 // find returns the column called name exactly, or nil.

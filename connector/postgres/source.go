@@ -58,6 +58,15 @@ func (s *source) Close() error {
 	return nil
 }
 
+// UniqueKeys implements connector.Uniquer. A query has no indexes, and those of a parent do not cover its children.
+func (s *source) UniqueKeys(ctx context.Context) ([][]string, error) {
+	d, err := s.describe(ctx)
+	if err != nil || d.table == nil || d.table.inherits {
+		return nil, err
+	}
+	return d.table.keys(), nil
+}
+
 // from is the source as a FROM item called q.
 func (s *source) from(d *description) string {
 	if d.table != nil {

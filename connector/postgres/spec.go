@@ -108,5 +108,13 @@ func (s *Sink) Meaning() any {
 // Doubles reports whether a second run adds the same rows again.
 func (s *Sink) Doubles() bool { return s.Mode == Append }
 
+// NeedsUnique returns the columns that must identify a row of what is written: without Latest nothing else says which of two rows wins.
+func (s *Sink) NeedsUnique() []string {
+	if s.Mode != Upsert || s.Latest != "" {
+		return nil
+	}
+	return s.Key
+}
+
 // CommitsEarly reports whether chunks are visible before the run is over, and stay so if it is given up.
 func (s *Sink) CommitsEarly() bool { return s.Mode != Replace }

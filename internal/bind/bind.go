@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,7 +77,39 @@ func (b *Bound) bind(ctx context.Context, reg connector.Registry, env connector.
 	if b.Check, err = b.Sink.Check(ctx, b.Output); err != nil {
 		return at(err, sink, "check")
 	}
-	return nil
+	return at(b.checkUnique(ctx), sink, "check")
+}
+
+// needsUnique is a sink to which two rows of one key are a question that nobody answered.
+type needsUnique interface{ NeedsUnique() []string }
+
+// checkUnique refuses rows of one key in any order (exactness.md 28): the key must repeat columns that the source proves unique.
+func (b *Bound) checkUnique(ctx context.Context) error {
+	s, ok := b.Job.Sink.(needsUnique)
+	if !ok || len(s.NeedsUnique()) == 0 {
+		return nil
+	}
+	var keys [][]string
+	if u, ok := b.Source.(connector.Uniquer); ok && b.Program.RowWise {
+		var err error
+		if keys, err = u.UniqueKeys(ctx); err != nil {
+			return err
+		}
+	}
+	var from []string
+	for _, name := range s.NeedsUnique() {
+		if i := b.Output.Index(name); i >= 0 {
+			from = append(from, b.Output[i].From)
+		}
+	}
+	for _, key := range keys {
+		if !slices.ContainsFunc(key, func(column string) bool { return !slices.Contains(from, column) }) {
+			return nil
+		}
+	}
+	return drover.Errorf(drover.Refused, "no unique index of the source proves that the key (%s) is unique, so the row that wins would be left to chance",
+		strings.Join(s.NeedsUnique(), ", ")).WithField("key").
+		WithHint("say which row of a key wins with latest: COLUMN, or read a table with a unique index on columns of the key that are NOT NULL and that no step changes")
 }
 
 // compile compiles the steps in a session with the job's time zone, which decides the types of some expressions.
@@ -100,6 +133,12 @@ func (b *Bound) compile(ctx context.Context, env connector.Env) error {
 		return err
 	}
 	b.Program, b.Output, b.Reads = c.Program, c.Output, c.Reads
+	if !c.Program.RowWise && b.Job.Frame.Chunk.IsZero() {
+		// exactness.md 25: what a chunk holds is part of such a job's answer.
+		return drover.Errorf(drover.Invalid, "%s, so it sees one chunk at a time, and the job does not say what a chunk is", c.Program.Why).
+			WithField(fmt.Sprintf("steps[%d].sql", c.Opaque)).
+			WithHint("add chunk: with by: COLUMN, rows: N or files: N")
+	}
 	return nil
 }
 
@@ -119,16 +158,20 @@ func checkKey(by string, schema drover.Schema) error {
 	return err.WithHint("its columns are %s", strings.Join(schema.Names(), ", "))
 }
 
-// at gives an error its place in the job where it has none, and says what was being done where nothing does.
+// at gives an error its place in the job where it has none, or one within field, and says what was being done where nothing does.
 func at(err error, field, doing string) error {
+	if err == nil {
+		return nil
+	}
 	var e *drover.Error
 	if !errors.As(err, &e) {
 		return fmt.Errorf("%s the %s: %w", doing, field, err)
 	}
-	if e.Field != "" {
+	head, _, _ := strings.Cut(e.Field, ".")
+	if slices.Contains([]string{"source", "sink", "chunk", "timezone"}, head) {
 		return err
 	}
 	named := *e
-	named.Field, named.Cause = field, err
+	named.Field, named.Cause = strings.TrimSuffix(field+"."+e.Field, "."), err
 	return &named
 }
