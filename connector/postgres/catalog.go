@@ -99,14 +99,6 @@ func (t *table) ledBy(name string) bool {
 	return false
 }
 
-// declared is the type with the collation that the column has instead of the type's.
-func (c *column) declared() string {
-	if c.collation == "" {
-		return c.native
-	}
-	return c.native + " COLLATE " + c.collation
-}
-
 // find returns the column called name exactly, or nil.
 func find(columns []column, name string) *column {
 	for i := range columns {

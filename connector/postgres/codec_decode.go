@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"unicode/utf8"
 
 	"github.com/droverdata/drover/connector/postgres/pgcopy"
 	"github.com/droverdata/drover/internal/duck"
@@ -22,7 +21,6 @@ var (
 	errForm     = pgcopy.ErrForm
 	errTooLate  = errors.New("is outside the range that DuckDB has")
 	errInfinite = errors.New("is infinite, which DuckDB's INTERVAL cannot be")
-	errUTF8     = errors.New("is not valid UTF-8")
 )
 
 // valueError says which of a vector's values could not be read.
@@ -40,10 +38,10 @@ func (e *valueError) Unwrap() error { return e.err }
 type decoder func(v duck.Vector, n int, arena []byte, offs []uint32, stride int) error
 
 // newDecoder returns the decoder of the type into the DuckDB type that t.duck() names, or of the raw bytes where it names none.
-// checked validates texts: the server's encoding promises nothing.
-func newDecoder(t *pgType, checked bool) decoder {
+// Texts are valid UTF-8: the server checks that where its own encoding does not promise it.
+func newDecoder(t *pgType) decoder {
 	if t.duck() == "" {
-		return decodeText(0, false)
+		return decodeText(0)
 	}
 	b := t.base
 	switch b.wire {
@@ -58,11 +56,11 @@ func newDecoder(t *pgType, checked bool) decoder {
 	case wireNumeric:
 		return decodeNumeric(b.typmod)
 	case wireJSONB:
-		return decodeText(1, checked)
+		return decodeText(1)
 	case wireText:
-		return decodeText(0, checked)
+		return decodeText(0)
 	case wireBytea:
-		return decodeText(0, false)
+		return decodeText(0)
 	case wireChar:
 		return decodeChar
 	case wireDate:
@@ -82,9 +80,9 @@ func newDecoder(t *pgType, checked bool) decoder {
 		if elem.base == b.elem {
 			elem.typmod, elem.base = b.typmod, &elem
 		}
-		return decodeList(newDecoder(&elem, checked))
+		return decodeList(newDecoder(&elem))
 	}
-	return decodeText(0, false)
+	return decodeText(0)
 }
 
 // nulls sets bits of a vector's mask, made on the first NULL.
@@ -126,7 +124,7 @@ func fixed[T any](size int, read func([]byte) (T, error)) decoder {
 }
 
 // decodeText decodes bytes behind so many of a prefix (jsonb's version, which is 1).
-func decodeText(prefix int, checked bool) decoder {
+func decodeText(prefix int) decoder {
 	return func(v duck.Vector, n int, arena []byte, offs []uint32, stride int) error {
 		out := duck.DataN[duck.String](v, n)
 		mask := nulls{v: v, n: n}
@@ -141,9 +139,6 @@ func decodeText(prefix int, checked bool) decoder {
 					return &valueError{i, p, errForm}
 				}
 				p = p[1:]
-			}
-			if checked && !utf8.Valid(p) {
-				return &valueError{i, p, errUTF8}
 			}
 			out[i].Point(p)
 		}

@@ -92,11 +92,11 @@ func hugeEncoder(t *pgType, signed bool) encoder {
 	})
 }
 
-// decimalEncoder encodes the layouts that DECIMAL(digits,scale) has. A column without a scale of its own gets no more digits behind the
-// point than the value needs.
+// decimalEncoder encodes the layouts that DECIMAL(digits,scale) has. Where both ends are a numeric without a scale, as it is read, a value
+// gets no more digits behind the point than it needs.
 func decimalEncoder(digits, scale int, typmod int32) encoder {
 	_, _, fixedScale := precision(typmod)
-	trim := !fixedScale
+	trim := !fixedScale && digits == maxDecimal && scale == freeScale
 	small := func(dst []byte, v int64) ([]byte, error) {
 		d := pgcopy.Decimal{Neg: v < 0, Lo: uint64(v)}
 		if d.Neg {

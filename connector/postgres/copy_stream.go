@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -17,11 +18,18 @@ const batches = 4
 // errStopped ends a COPY whose reader has gone.
 var errStopped = errors.New("the stream was closed")
 
-// statement is one COPY ... TO STDOUT (FORMAT binary), the rows of one chunk.
+// statement is one COPY ... TO STDOUT (FORMAT binary).
 type statement struct {
+	// chunk is the chunk that the rows belong to; manyChunks where each row's last field, an int4, says it.
 	chunk int
 	sql   string
 }
+
+const (
+	manyChunks = -1
+	// chunkField is the size of the field that says a row's chunk. It is not the source's.
+	chunkField = 8
+)
 
 // stream reads the answers of COPY statements into batches, in a goroutine of its own.
 type stream struct {
@@ -49,7 +57,7 @@ func copyOut(ctx context.Context, conn *pgconn.PgConn, pool *batchPool, statemen
 ) *stream {
 	s := &stream{
 		out: make(chan *batch, 1), free: make(chan *batch, batches), pool: pool,
-		count: count, walker: pgcopy.Walker{Fields: fields}, chunk: -1,
+		count: count, walker: pgcopy.Walker{Fields: fields},
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	for range batches {
@@ -137,10 +145,16 @@ func (s *stream) Write(p []byte) (int, error) {
 			}
 			s.chunk, s.pending = s.pending[0], s.pending[1:]
 		case pgcopy.Tuple:
+			chunk := s.chunk
+			if chunk == manyChunks {
+				if chunk, err = s.chunkOf(b.arena, b.next()[s.walker.Fields-1]); err != nil {
+					return 0, err
+				}
+			}
 			b.rows++
 			k := len(b.segments) - 1
-			if k < 0 || b.segments[k].chunk != s.chunk {
-				b.segments = append(b.segments, segment{chunk: s.chunk})
+			if k < 0 || b.segments[k].chunk != chunk {
+				b.segments = append(b.segments, segment{chunk: chunk})
 				k++
 			}
 			b.segments[k].end = b.rows
@@ -148,6 +162,15 @@ func (s *stream) Write(p []byte) (int, error) {
 		}
 		b.parsed = at
 	}
+}
+
+// chunkOf reads the field that says which chunk a row belongs to.
+func (s *stream) chunkOf(arena []byte, off uint32) (int, error) {
+	p, _ := pgcopy.Field(arena, off)
+	if len(p) != 4 {
+		return 0, errors.New("a row does not say which chunk it belongs to")
+	}
+	return int(binary.BigEndian.Uint32(p)), nil
 }
 
 // cut sends the current batch and begins another with the bytes behind its last tuple.

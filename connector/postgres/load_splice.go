@@ -137,7 +137,7 @@ func (p *splicePass) layout(spliced []int) {
 			f = len(p.fetch)
 			p.fetch = append(p.fetch, c)
 		}
-		p.decode[c], p.field[c] = newDecoder(p.rel.columns[c].typ, p.rel.about.checked), f
+		p.decode[c], p.field[c] = newDecoder(p.rel.columns[c].typ), f
 	}
 }
 

@@ -30,8 +30,6 @@ type description struct {
 	table     *table // nil for a query
 	columns   []column
 	signature string
-	// checked says that texts may be invalid: the server's encoding promises nothing.
-	checked bool
 }
 
 func openSource(_ context.Context, spec drover.Source, env connector.Env) (connector.Source, error) {
@@ -161,11 +159,6 @@ func (s *source) describe(ctx context.Context) (*description, error) {
 // read describes the source anew.
 func (s *source) read(ctx context.Context, conn *pgx.Conn) (*description, error) {
 	d := &description{}
-	var encoding string
-	if err := conn.QueryRow(ctx, "SHOW server_encoding").Scan(&encoding); err != nil {
-		return nil, wrap(err, "ask for the server's encoding")
-	}
-	d.checked = encoding == "SQL_ASCII"
 	var err error
 	if s.spec.Table == "" {
 		d.columns, err = describeQuery(ctx, conn, s.query())

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/droverdata/drover"
@@ -145,25 +144,22 @@ func (r *relation) give(conn *pgx.Conn, err error) {
 	r.idle = append(r.idle, conn)
 }
 
-// stream starts to read the given columns (indexes of the schema) of the given chunks.
+// stream starts to read the given columns (indexes of the schema) of the given chunks. The columns are the first fields of the
+// tuples, in their order.
 func (r *relation) stream(columns, chunks []int) (*stream, error) {
-	names := make([]string, len(columns))
-	for i, c := range columns {
-		names[i] = "q." + quote(r.columns[c].name)
+	statements, fields, err := r.statements(columns, chunks)
+	if err != nil {
+		return nil, err
 	}
-	statements := make([]statement, len(chunks))
-	for i, c := range chunks {
-		where, err := r.chunks[c].where(r.about)
-		if err != nil {
-			return nil, err
-		}
-		statements[i] = statement{chunk: c, sql: "COPY (SELECT " + strings.Join(names, ", ") + " FROM " + r.src.from(r.about) + where + ") TO STDOUT (FORMAT binary)"}
+	count := r.count
+	if fields > len(columns) {
+		count = func(chunk int, rows, bytes int64) { r.count(chunk, rows, bytes-rows*chunkField) }
 	}
 	conn, err := r.take()
 	if err != nil {
 		return nil, err
 	}
-	return copyOut(r.ctx, conn.PgConn(), &r.src.batches, statements, len(columns), r.count, func(err error) { r.give(conn, err) }), nil
+	return copyOut(r.ctx, conn.PgConn(), &r.src.batches, statements, fields, count, func(err error) { r.give(conn, err) }), nil
 }
 
 func (r *relation) count(chunk int, rows, bytes int64) {
@@ -299,7 +295,7 @@ func (sc *scan) start(projection []int) error {
 		if c < 0 || c >= len(sc.rel.columns) {
 			continue
 		}
-		sc.decode[i] = newDecoder(sc.rel.columns[c].typ, sc.rel.about.checked)
+		sc.decode[i] = newDecoder(sc.rel.columns[c].typ)
 		sc.field[i] = len(columns)
 		columns = append(columns, c)
 	}
