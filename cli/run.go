@@ -30,7 +30,6 @@ type runFlags struct {
 	fresh, keepCommitted   bool
 	json, quiet, inProcess bool
 	logFormat              string
-	again                  string
 }
 
 func (a *app) runCommand() *cobra.Command {

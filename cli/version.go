@@ -9,7 +9,7 @@ import (
 )
 
 // version is set by the linker (see the Makefile).
-var version string //nolint:gochecknoglobals // the linker can set nothing else
+var version string
 
 func buildVersion() string {
 	v := version
