@@ -125,6 +125,8 @@ type Ended struct {
 	PeakMemory int64   `json:"peak_memory_bytes"`
 	// Published says that the result is visible.
 	Published bool `json:"published"`
+	// Visible says that the rows of finished chunks are visible although the run is not over.
+	Visible bool `json:"visible,omitempty"`
 	// Interrupted says that the run was stopped and can be resumed.
 	Interrupted bool `json:"interrupted,omitempty"`
 	DryRun      bool `json:"dry_run,omitempty"`

@@ -52,6 +52,7 @@ func TestStory(t *testing.T) {
 			"  zip_code=10016    steps[1].set: could not convert 'n/a' to DOUBLE (Conversion Error) · column revenue · 1 attempt",
 			"see them          drover errors r-k3f9",
 			"retry only these  drover run companies.yaml --retry-errors",
+			"or start afresh   drover run companies.yaml --new",
 		}},
 		{"interrupted", Ended{Run: "r-k3f9", State: "open", Total: 3000, Finished: 2204, Pending: 796, Interrupted: true}, []string{
 			"stopped           run r-k3f9: 2,204 of 3,000 chunks are finished and safe",

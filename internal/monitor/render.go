@@ -146,7 +146,7 @@ func (s *story) ended(e Ended) []string {
 
 func (s *story) endedWithErrors(e Ended) []string {
 	what := "nothing is published"
-	if e.Published {
+	if e.Published || e.Visible && e.Finished > 0 {
 		what = "their rows are in " + e.Sink
 	}
 	if e.DryRun {
@@ -160,5 +160,6 @@ func (s *story) endedWithErrors(e Ended) []string {
 	if e.DryRun {
 		return lines
 	}
-	return append(lines, Line("see them", "drover errors "+e.Run), Line("retry only these", s.again+" --retry-errors"))
+	return append(lines, Line("see them", "drover errors "+e.Run), Line("retry only these", s.again+" --retry-errors"),
+		Line("or start afresh", s.again+" --new"))
 }

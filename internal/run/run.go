@@ -211,8 +211,10 @@ func (r *runner) summary(ctx context.Context) (Summary, error) {
 		RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut, Files: r.files,
 		Seconds: time.Since(r.begun).Seconds(), Workers: slots, PeakMemoryBytes: max(t.PeakMemory, r.peak),
 	}
+	early, ok := r.o.Job.Sink.(earlyCommitter)
 	r.events.send(monitor.Ended{
-		Run: s.Run, State: s.State, Sink: r.o.Job.Sink.String(), Total: s.Chunks.Total, Finished: s.Chunks.Finished, Failed: s.Chunks.Error,
+		Visible: ok && early.CommitsEarly() && !r.o.DryRun,
+		Run:     s.Run, State: s.State, Sink: r.o.Job.Sink.String(), Total: s.Chunks.Total, Finished: s.Chunks.Finished, Failed: s.Chunks.Error,
 		Pending: s.Chunks.Pending, RowsIn: s.RowsIn, RowsOut: s.RowsOut, Files: s.Files, Seconds: s.Seconds,
 		RowsHere: r.events.rowsHere(), PeakMemory: s.PeakMemoryBytes, Published: run.State == ledger.Finished && !r.o.DryRun,
 		Interrupted: run.State == ledger.Open && s.Chunks.Pending > 0, DryRun: r.o.DryRun,
