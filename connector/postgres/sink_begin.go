@@ -98,7 +98,10 @@ func (s *tableSink) resume(ctx context.Context, tx pgx.Tx, run connector.Run, g 
 	case !g.open:
 		return drover.Errorf(drover.Fenced, "run %s was given up, and %s is closed to it", run.ID, g.state.Target)
 	}
-	return s.unchanged(ctx, tx.Conn(), g.state)
+	if err := s.unchanged(ctx, tx.Conn(), g.state); err != nil {
+		return err
+	}
+	return s.restage(ctx, tx, run, g)
 }
 
 // unchanged refuses a target that is not the table that the run began with, or not as it was.

@@ -22,7 +22,14 @@ func (s *tableSink) Verify(ctx context.Context, run connector.Run, receipts iter
 	}
 	defer s.release(conn)
 	if st.staged() {
-		if err := s.restage(ctx, conn, run); err != nil {
+		err := s.transaction(ctx, conn, "look for the staging table of run "+run.ID, settings{lockTimeout: lockTimeout}, func(tx pgx.Tx) error {
+			g, err := s.lockGate(ctx, tx, run.UID, "FOR UPDATE")
+			if err != nil || g == nil || !g.open {
+				return err
+			}
+			return s.restage(ctx, tx, run, g)
+		})
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -62,25 +69,22 @@ func (s *tableSink) Verify(ctx context.Context, run connector.Run, receipts iter
 }
 
 // restage creates the staging table of an open run again where it is gone, without the receipts of the rows that went with it.
-func (s *tableSink) restage(ctx context.Context, conn *pgx.Conn, run connector.Run) error {
-	return s.transaction(ctx, conn, "look for the staging table of run "+run.ID, settings{lockTimeout: lockTimeout}, func(tx pgx.Tx) error {
-		g, err := s.lockGate(ctx, tx, run.UID, "FOR UPDATE")
-		if err != nil || g == nil || !g.open {
-			return err
-		}
-		oid, err := tableOID(ctx, tx.Conn(), g.state.Into)
-		if err != nil || oid != 0 {
-			return err
-		}
-		if _, err := tx.Exec(ctx, "DELETE FROM "+s.receiptTable()+" WHERE run_uid = $1 AND stage = $2 AND token <> 0", run.UID, run.Stage); err != nil {
-			return err
-		}
-		g.state.Built = false
-		if err := s.setGateState(ctx, tx, run.UID, g.state); err != nil {
-			return err
-		}
-		return prepare(ctx, tx, g.state)
-	})
+func (s *tableSink) restage(ctx context.Context, tx pgx.Tx, run connector.Run, g *gate) error {
+	if !g.state.staged() {
+		return nil
+	}
+	oid, err := tableOID(ctx, tx.Conn(), g.state.Into)
+	if err != nil || oid != 0 {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "DELETE FROM "+s.receiptTable()+" WHERE run_uid = $1 AND stage = $2 AND token <> 0", run.UID, run.Stage); err != nil {
+		return err
+	}
+	g.state.Built = false
+	if err := s.setGateState(ctx, tx, run.UID, g.state); err != nil {
+		return err
+	}
+	return prepare(ctx, tx, g.state)
 }
 
 // voidMark is the application_name of a transaction that takes a key.

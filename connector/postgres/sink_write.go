@@ -35,6 +35,9 @@ func (s *tableSink) Write(ctx context.Context, attempt connector.Attempt, open f
 	for i, c := range attempt.Chunks {
 		ids[i] = c.ID
 	}
+	if err := s.stillOpen(ctx, conn, run, st); err != nil {
+		return nil, err
+	}
 	receipts, err := s.readReceipts(ctx, conn, run, ids)
 	if err != nil {
 		return nil, err
@@ -79,6 +82,20 @@ func (s *tableSink) Write(ctx context.Context, attempt connector.Attempt, open f
 	return receipts, nil
 }
 
+// stillOpen saves an attempt of a closed run its work: passGate would stop it in the end.
+func (s *tableSink) stillOpen(ctx context.Context, conn *pgx.Conn, run connector.Run, st sinkState) error {
+	var open bool
+	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+s.gateTable()+" WHERE run_uid = $1 AND state = 'open')", run.UID).Scan(&open)
+	if err == nil && !open {
+		return closed(run, st)
+	}
+	return wrap(err, "look whether run "+run.ID+" is open")
+}
+
+func closed(run connector.Run, st sinkState) error {
+	return drover.Errorf(drover.Fenced, "run %s is closed; nothing was written to %s", run.ID, st.Target)
+}
+
 // passGate holds the run's gate open until the transaction ends, or fails where it is closed.
 func (s *tableSink) passGate(ctx context.Context, tx pgx.Tx, run connector.Run, st sinkState) error {
 	g, err := s.lockGate(ctx, tx, run.UID, "FOR SHARE")
@@ -86,7 +103,7 @@ func (s *tableSink) passGate(ctx context.Context, tx pgx.Tx, run connector.Run, 
 		return err
 	}
 	if g == nil || !g.open {
-		return drover.Errorf(drover.Fenced, "run %s is closed; nothing was written to %s", run.ID, st.Target)
+		return closed(run, st)
 	}
 	if st.staged() {
 		return nil
@@ -140,10 +157,14 @@ func (s *tableSink) copyInto(ctx context.Context, tx pgx.Tx, st sinkState, table
 
 // copyColumns describes the columns of a table that COPY fills, in the order of the output.
 func (s *tableSink) copyColumns(ctx context.Context, conn *pgx.Conn, st sinkState, name string) ([]column, error) {
-	var t table
-	if err := conn.QueryRow(ctx, `SELECT to_regclass($1)::oid`, name).Scan(&t.oid); err != nil {
+	var oid int64
+	if err := conn.QueryRow(ctx, `SELECT coalesce(to_regclass($1)::oid::int8, 0)`, name).Scan(&oid); err != nil {
 		return nil, wrap(err, "look up "+name)
 	}
+	if oid == 0 {
+		return nil, refuse("%s has been dropped since the run began", name).WithHint("run the same command again: it looks what is left, and does the rest")
+	}
+	t := table{oid: uint32(oid)}
 	if err := t.readColumns(ctx, conn); err != nil {
 		return nil, wrap(err, "read the columns of "+name)
 	}
