@@ -237,3 +237,17 @@ func TestRule2TheFingerprintIsTheMeaning(t *testing.T) {
 		t.Error("no time zone is not UTC")
 	}
 }
+
+func TestRule20ThePlanSaysThatARunIsNotOneSnapshot(t *testing.T) {
+	p, err := Make(companies())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	if err := p.WriteText(&text, Totals{}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text.String(), "each chunk is one snapshot of the source, the run is not") {
+		t.Fatal(text.String())
+	}
+}

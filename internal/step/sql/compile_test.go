@@ -59,7 +59,7 @@ func brief(s drover.Schema) string {
 	return strings.Join(out, ", ")
 }
 
-func TestColumnsAndLineage(t *testing.T) {
+func TestRule24RowWiseProofAndLineage(t *testing.T) {
 	s := session(t)
 	for name, tc := range map[string]struct {
 		steps  []drover.Step
@@ -152,7 +152,8 @@ func TestColumnsAndLineage(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
+// TestRule24RefusalsAtPlanTime covers rule 24 and the unknown names, types and tables around it: what is refused, where, and with which words.
+func TestRule24RefusalsAtPlanTime(t *testing.T) {
 	s := session(t)
 	p := func(k, v string) drover.Pair { return drover.Pair{Key: k, Value: v} }
 	for name, tc := range map[string]struct {

@@ -24,6 +24,9 @@ func TestNoTextSmugglesSQL(t *testing.T) {
 		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 1, 8).Draw(r, "text"), "")
 		st := rapid.SampledFrom([]drover.Step{set(drover.Pair{Key: "x", Value: text}), filter(text), cast(drover.Pair{Key: "b", Value: text})}).Draw(r, "step")
 		c, err := compile(t.Context(), p, []drover.Step{st}, schema)
+		if err == nil {
+			err = fold(t.Context(), p, []drover.Step{st}, schema, c.finish().Program)
+		}
 		if err != nil {
 			if drover.KindOf(err) != drover.Invalid {
 				r.Fatalf("%q: %v", text, err)
