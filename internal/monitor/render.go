@@ -55,9 +55,19 @@ func (s *story) planned(e Planned) []string {
 	}
 	lines := []string{Line(e.Job, e.Source+" -> "+e.Sink), Line("plan", plan)}
 	for _, n := range e.Notes {
-		lines = append(lines, Line("", n))
+		lines = append(lines, Line("", cut(n)))
 	}
 	return lines
+}
+
+// longestNote is how much of a note a run shows, in characters; the plan shows it whole.
+const longestNote = 110
+
+func cut(note string) string {
+	if runes := []rune(note); len(runes) > longestNote {
+		return string(runes[:longestNote-1]) + "…"
+	}
+	return note
 }
 
 func (s *story) opened(e Opened) []string {
