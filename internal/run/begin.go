@@ -114,7 +114,7 @@ func (r *runner) start(ctx context.Context) error {
 	fault.Point(ctx)
 	planned := monitor.Planned{
 		Job: r.plan.Job, Source: r.o.Job.Frame.Source.String(), Sink: r.o.Job.Sink.String(), By: chunking.By,
-		Notes: stage.Notes,
+		Path: stage.Path(), Notes: stage.Notes,
 	}
 	chunks := numbered(r.bound.Source.Chunks(ctx, chunking, d.SourceState), &planned)
 	if err := r.o.Ledger.AddChunks(ctx, r.run.UID, r.driver, 0, chunks); err != nil {
