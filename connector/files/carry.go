@@ -51,7 +51,7 @@ func carries(format, typ string) (became, why string) {
 		if has("HUGEINT", "UHUGEINT", "BIT", "BIGNUM", "TIME_NS") || zoned {
 			return "", "Arrow has no such type"
 		}
-		if strings.HasPrefix(typ, "ENUM") {
+		if strings.HasPrefix(typ, "ENUM") || typ == "UUID" || typ == "JSON" {
 			return "VARCHAR", ""
 		}
 		if has("ENUM") {

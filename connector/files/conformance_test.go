@@ -42,7 +42,7 @@ func TestSinkConformance(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					defer rel.Close()
+					defer closed(t, rel)
 					return connectortest.Lines(t, session, "SELECT id, name, amount::DECIMAL(12,2), day::DATE FROM "+rel.All())
 				},
 			}

@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	gojson "encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -41,7 +42,7 @@ func (s *sink) copy(ctx context.Context, session *duck.Session, output drover.Sc
 		sql += fmt.Sprintf(", %s AS %s", exprs[i], duck.Ident(f))
 	}
 	sql += " FROM (" + query + ")"
-	options := s.copyOptions()
+	options := append(s.copyOptions(), s.partitionTypes(output)...)
 	target := filepath.Join(scratch, "0"+stagedSuffix)
 	if len(folders) > 0 {
 		target = scratch
@@ -104,6 +105,24 @@ func (s *sink) copyOptions() []string {
 		options = append(options, fmt.Sprintf("ROW_GROUP_SIZE %d", s.spec.RowGroupRows))
 	}
 	return options
+}
+
+// partitionTypesKey is the key, in a Parquet file's metadata, of the types of the columns that its folders hold: an object of DuckDB's types by
+// column. A _common_metadata file would say it once a dataset, but polars refuses to read a folder that holds one.
+const partitionTypesKey = "drover_partition_types"
+
+func (s *sink) partitionTypes(output drover.Schema) []string {
+	if s.format() != formatParquet || len(s.spec.Partition) == 0 {
+		return nil
+	}
+	types := map[string]string{}
+	for _, p := range s.spec.Partition {
+		c := output[output.Index(p)]
+		types[c.Name] = c.Type
+	}
+	// Marshalling texts cannot fail.
+	text, _ := gojson.Marshal(types)
+	return []string{"KV_METADATA {" + partitionTypesKey + ": " + duck.Literal(string(text)) + "}"}
 }
 
 func (s *sink) textCompression() []string {

@@ -94,11 +94,22 @@ func TestHivePartitionsBelowTheRoot(t *testing.T) {
 }
 
 func TestPartitionTypesComeFromCommonMetadata(t *testing.T) {
+	dir := t.TempDir()
+	parquetFile(t, dir+"/day=2020-01-02/code=7/1.parquet", "SELECT 1 AS id")
+	want(t, "without", describe(mustRead(t, In(dir), drover.Chunking{}).schema), "id INTEGER, day VARCHAR, code BIGINT")
+	parquetFile(t, dir+"/_common_metadata", "SELECT 1 AS id, DATE '2020-01-01' AS day, 'x' AS code WHERE false")
+	want(t, "with", describe(mustRead(t, In(dir), drover.Chunking{}).schema), "id INTEGER, day DATE, code VARCHAR")
+}
+
+func TestPartitionValuesKeepTheirType(t *testing.T) {
 	dir := t.TempDir() + "/out"
 	run(t, Out(dir).PartitionBy("day", "code"), "SELECT 1 AS id, DATE '2020-01-02' AS day, '7' AS code")
 	r := mustRead(t, In(dir), drover.Chunking{})
 	want(t, "schema", describe(r.schema), "id INTEGER, day DATE, code VARCHAR")
 	want(t, "rows", r.rows(t), "1|2020-01-02|7")
+	// Beside a file that declares nothing, only the values speak.
+	parquetFile(t, dir+"/day=2020-01-03/code=8/1.parquet", "SELECT 2 AS id")
+	want(t, "schema", describe(mustRead(t, In(dir), drover.Chunking{}).schema), "id INTEGER, day VARCHAR, code BIGINT")
 }
 
 func TestEmptyObjectsAreIgnoredWithAWarning(t *testing.T) {
@@ -226,7 +237,7 @@ func TestLargeParquetFilesAreCutByRowGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rel.Close()
+	defer closed(t, rel)
 	want(t, "range", rowsOf(t, s, "SELECT min(id), max(id), count(*) FROM "+rel.Chunk(0)), "4096|8191|4096")
 	// A condition on the row number reads only the row groups that it allows.
 	plan := rowsOf(t, s, "SELECT 1 FROM "+rel.Chunk(0)+" LIMIT 0")
@@ -285,7 +296,7 @@ func TestAConversionErrorOfACSVFileNamesFileAndLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rel.Close()
+	defer closed(t, rel)
 	err = s.Exec(t.Context(), "SELECT sum(v) FROM "+rel.All())
 	wantError(t, err, drover.Data, "2.csv", "oops", "3")
 }
@@ -322,7 +333,7 @@ func TestAResumedRunKeepsItsSurvey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer again.Close()
+	defer closed(t, again)
 	state, err := again.Begin(t.Context(), drover.Chunking{}, r.state)
 	if err != nil || string(state) != string(r.state) {
 		t.Fatal(string(state), err)
@@ -349,7 +360,7 @@ func TestAThousandSmallFilesInOneTask(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rel.Close()
+	defer closed(t, rel)
 	want(t, "sums", rowsOf(t, s, "SELECT count(*), sum(id), sum(k), count(DISTINCT __drover_tag) FROM "+rel.All()), "10000|49995000|4995000|1000")
 	t.Logf("%d files in %v", len(r.chunks), time.Since(began))
 }

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,7 +11,9 @@ import (
 	"time"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/step"
 	"github.com/droverdata/drover/internal/storage"
 	"github.com/droverdata/drover/internal/storage/storagetest"
 )
@@ -317,10 +320,10 @@ func TestZeroRowsKeepTheSchema(t *testing.T) {
 	}
 	dir := t.TempDir() + "/out"
 	run(t, Out(dir).PartitionBy("s"), empty)
-	want(t, "tree", strings.Join(tree(t, dir), " "), "_common_metadata drover-s0-empty.parquet")
+	want(t, "tree", strings.Join(tree(t, dir), " "), "drover-s0-empty.parquet")
 	want(t, "schema", describe(mustRead(t, In(dir), drover.Chunking{}).schema), "id BIGINT, s VARCHAR, d DATE")
 	run(t, Out(dir).PartitionBy("s").Append(), "SELECT 1::BIGINT AS id, '007' AS s, DATE '2020-01-01' AS d")
-	want(t, "tree", strings.Join(tree(t, dir), " "), "_common_metadata s=007/drover-s0-c0-t1-0.parquet")
+	want(t, "tree", strings.Join(tree(t, dir), " "), "s=007/drover-s0-c0-t1-0.parquet")
 	want(t, "rows", contents(t, dir), "1|2020-01-01|007")
 }
 
@@ -399,5 +402,28 @@ func TestOverwriteOfTheOwnSource(t *testing.T) {
 	want(t, "rows", contents(t, dir), "11\n12")
 	if err := rel.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestARunThatIsClosedUnderAnAttemptFencesIt(t *testing.T) {
+	dir, j := prepare(t, Append, storage.Local{})
+	before := visible(t, dir)
+	s := j.sink.(*sink)
+	session := newSession(t)
+	_, err := s.Write(t.Context(), connector.Attempt{Run: j.run, Token: 99, Chunks: j.chunks[:1]}, func(context.Context, []connector.Chunk) (connector.Input, error) {
+		if _, err := s.Abort(t.Context(), j.run); err != nil {
+			return connector.Input{}, err
+		}
+		return connector.Input{
+			Session: session, Relation: fixed{"SELECT 4 AS id, 2 AS k"}, Program: step.Program{SQL: "SELECT * FROM " + step.Input(), RowWise: true},
+			Source: j.output, Output: j.output, Progress: func(_, _, _, _ int64) {}, PeakMemory: func() int64 { return 1 },
+		}, nil
+	})
+	wantError(t, err, drover.Fenced, "closed")
+	want(t, "rows", visible(t, dir), before)
+	for _, name := range tree(t, dir) {
+		if strings.HasPrefix(name, areaPrefix) {
+			t.Errorf("%s is back", name)
+		}
 	}
 }

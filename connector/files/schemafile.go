@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -15,58 +14,30 @@ import (
 	"github.com/droverdata/drover/internal/duck"
 )
 
-// keepSchema writes what tells readers the columns where the files do not: a file without rows where the dataset has no other, and for partitioned
-// Parquet the _common_metadata with the partition columns' types. JSON has no way to say a column without a row.
+// keepSchema keeps the columns of a dataset without rows: in one file that has none either, where there is no other file. JSON has no way to say a
+// column without a row. As soon as there are partition folders that file goes.
 func (s *sink) keepSchema(ctx context.Context, run connector.Run, output drover.Schema, none bool, dirs map[string]bool) error {
-	partitioned := len(s.spec.Partition) > 0
-	if !none && (!partitioned || s.format() != formatParquet) {
+	if s.format() == formatJSON {
 		return nil
+	}
+	if !none {
+		if len(s.spec.Partition) == 0 {
+			return nil
+		}
+		return s.removeEmpty(ctx, run, dirs)
+	}
+	empty, err := s.isEmpty(ctx, run)
+	if err != nil || !empty {
+		return err
 	}
 	session, err := duck.Open(ctx, duck.Options{TempDir: s.env.TempDir, Timezone: s.env.Timezone})
 	if err != nil {
 		return err
 	}
 	defer session.Close()
-	if none && s.format() != formatJSON {
-		if none, err = s.isEmpty(ctx, run); err != nil {
-			return err
-		}
-		if none {
-			// Partition columns lie in this one file: there is no folder that could say them.
-			if err := s.putEmpty(ctx, session, output, filepath.Join(s.root, emptyName(run, s.suffix()))); err != nil {
-				return err
-			}
-			dirs["."] = true
-		}
-	}
-	if !partitioned || s.format() != formatParquet {
-		return nil
-	}
-	if !none {
-		if err := s.removeEmpty(ctx, run, dirs); err != nil {
-			return err
-		}
-	}
-	common := filepath.Join(s.root, commonMetadata)
-	if s.mode() == Append || s.mode() == OverwritePartitions {
-		// What was declared before stays declared: other files still hold it.
-		if _, err := s.store.Stat(ctx, common); err == nil {
-			old, err := parquetShape(ctx, session, common)
-			if err != nil {
-				return err
-			}
-			merged := drover.Schema(old)
-			for _, c := range output {
-				if merged.Index(c.Name) < 0 {
-					merged = append(merged, c)
-				}
-			}
-			output = merged
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return s.putEmpty(ctx, session, output, common)
+	dirs["."] = true
+	// Partition columns lie in this one file: there is no folder that could say them.
+	return s.putEmpty(ctx, session, output, filepath.Join(s.root, emptyName(run, s.suffix())))
 }
 
 // isEmpty reports whether no data file will be left: a run that replaces all keeps only its own.
@@ -125,7 +96,7 @@ func (s *sink) removeEmpty(ctx context.Context, run connector.Run, dirs map[stri
 			return err
 		}
 		name := filepath.Base(o.Path)
-		if filepath.Dir(o.Path) == s.root && strings.HasPrefix(name, "drover-") && strings.HasSuffix(name, "-empty.parquet") && !strings.HasPrefix(name, ownPrefix(run)) {
+		if filepath.Dir(o.Path) == s.root && strings.HasPrefix(name, "drover-") && strings.HasSuffix(name, "-empty"+s.suffix()) && !strings.HasPrefix(name, ownPrefix(run)) {
 			if err := s.store.Remove(ctx, o.Path); err != nil {
 				return err
 			}

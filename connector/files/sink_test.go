@@ -184,7 +184,6 @@ func TestPartitionedWriteAndReadBack(t *testing.T) {
 	run(t, Out(dir).PartitionBy("k", "s"),
 		"SELECT 1 AS id, 7 AS k, 'a/b' AS s", "SELECT 2, NULL, ''", "SELECT 3, 7, NULL UNION ALL SELECT 4, 7, 'é %=x'")
 	want(t, "tree", strings.Join(tree(t, dir), "\n"), strings.Join([]string{
-		"_common_metadata",
 		"k=7/s=__HIVE_DEFAULT_PARTITION__/drover-s0-c0-t1-0.parquet",
 		"k=7/s=a%2Fb/drover-s0-c0-t1-0.parquet",
 		"k=7/s=é %25%3Dx/drover-s0-c0-t1-0.parquet",

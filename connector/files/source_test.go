@@ -5,6 +5,7 @@ import (
 	gojson "encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,13 @@ func newSession(t *testing.T) *duck.Session {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func closed(t *testing.T, c io.Closer) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
 }
 
 // exec runs statements in a session of its own.
@@ -144,7 +152,7 @@ func (r *reading) rows(t *testing.T) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { again.Close() })
+		t.Cleanup(func() { closed(t, again) })
 		return again.All()
 	}()))
 	var counted []string

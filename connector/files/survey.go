@@ -3,16 +3,13 @@ package files
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"hash/fnv"
-	"io/fs"
 	"strings"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/duck"
-	"github.com/droverdata/drover/internal/storage"
 )
 
 // batchFiles is how many files are looked at with one query.
@@ -90,6 +87,7 @@ func (s *source) look(ctx context.Context, session *duck.Session, roots []root) 
 					return err
 				}
 			}
+			return hive.declare(ctx, session, paths)
 		case formatCSV:
 			for i, p := range paths {
 				f, err := sniffCSV(ctx, session, p, batch[i].Size, sv.Dialect)
@@ -222,62 +220,3 @@ func (u *union) guess(sh shape) {
 		u.columns = append(u.columns, drover.Column{Name: c.Name, Type: c.Type})
 	}
 }
-
-// hiveTypes collects the partition columns of the files' paths.
-type hiveTypes struct {
-	order []string
-	text  map[string]bool // has a value that is not an integer
-	some  map[string]bool // has a value
-}
-
-func (h *hiveTypes) add(rel string) {
-	for _, p := range parseHive(rel) {
-		if h.text == nil {
-			h.text, h.some = map[string]bool{}, map[string]bool{}
-		}
-		if _, ok := h.text[p.Column]; !ok {
-			h.order = append(h.order, p.Column)
-			h.text[p.Column] = false
-		}
-		if !p.Null {
-			h.some[p.Column] = true
-			h.text[p.Column] = h.text[p.Column] || !printsAsInteger(p.Value)
-		}
-	}
-}
-
-// columns decides the types: as the files or the dataset's _common_metadata declare them; else integer where every value prints back the same
-// (00501 stays text).
-func (h *hiveTypes) columns(ctx context.Context, store storage.Store, s *duck.Session, roots []root, inFiles drover.Schema) ([]drover.Column, error) {
-	if len(h.order) == 0 {
-		return nil, nil
-	}
-	declared := inFiles
-	for _, r := range roots {
-		path := r.Base + "/" + commonMetadata
-		if _, err := store.Stat(ctx, path); errors.Is(err, fs.ErrNotExist) {
-			continue
-		} else if err != nil {
-			return nil, drover.Errorf(drover.Refused, "read %s: %w", path, err)
-		}
-		sh, err := parquetShape(ctx, s, path)
-		if err != nil {
-			return nil, err
-		}
-		declared = append(declared[:len(declared):len(declared)], sh...)
-	}
-	var out []drover.Column
-	for _, name := range h.order {
-		c := drover.Column{Name: name, Type: "VARCHAR"}
-		if i := declared.Index(name); i >= 0 {
-			c.Type = declared[i].Type
-		} else if h.some[name] && !h.text[name] {
-			c.Type = "BIGINT"
-		}
-		out = append(out, c)
-	}
-	return out, nil
-}
-
-// commonMetadata is the Parquet file without rows that declares a dataset's whole schema, partition columns included.
-const commonMetadata = "_common_metadata"
