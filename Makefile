@@ -9,7 +9,7 @@ LINT_VERSION := v2.15.0
 LINT := .cache/bin/golangci-lint-$(LINT_VERSION)
 
 # Where goroutines meet: these are tested under the race detector too.
-RACE := ./internal/run/... ./internal/engine/... ./internal/worker/... ./internal/ledger/... ./internal/monitor/...
+RACE := ./internal/run/... ./internal/engine/... ./internal/worker/... ./internal/ledger/... ./internal/monitor/... ./connector/postgres/...
 # The tests start servers and kill processes: they must end by themselves well before this.
 TEST_TIMEOUT := 15m
 

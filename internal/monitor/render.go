@@ -113,7 +113,8 @@ func Failure(by, key string, err *drover.Error, attempts int) string {
 // OneLine is an error's place, message and sample on one line. DuckDB's own messages have several.
 func OneLine(err *drover.Error) string {
 	text := err.Error()
-	if err.Field != "" && !strings.HasPrefix(text, err.Field) {
+	// A failure of the data names its step in its own words.
+	if err.Field != "" && err.Kind != drover.Data && !strings.HasPrefix(text, err.Field) {
 		text = err.Field + ": " + text
 	}
 	if err.Sample != "" && !strings.Contains(text, err.Sample) {
