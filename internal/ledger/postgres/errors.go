@@ -91,6 +91,12 @@ func refusal(e *pgconn.PgError, connecting bool, config *pgx.ConnConfig) error {
 	return out
 }
 
+// duplicate reports whether an object could not be created because somebody else just did.
+func duplicate(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && (e.Code == "42P06" || e.Code == "23505" && e.SchemaName == "pg_catalog")
+}
+
 // retryable reports whether a transaction that failed so was rolled back by the server and may simply run again: a serialization failure
 // or a deadlock.
 func retryable(err error) bool {

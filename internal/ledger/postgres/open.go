@@ -98,8 +98,18 @@ func place(c *pgx.ConnConfig) string {
 	return fmt.Sprintf("postgres://%s:%d/%s", c.Host, c.Port, c.Database)
 }
 
-// prepare creates the tables unless they are there.
+// prepare creates the tables unless they are there. A target in the same database shares the schema, and may create it at the same moment.
 func (d *database) prepare(ctx context.Context) error {
+	const tries = 3
+	for try := 1; ; try++ {
+		err := d.create(ctx)
+		if err == nil || !duplicate(err) || try == tries {
+			return err
+		}
+	}
+}
+
+func (d *database) create(ctx context.Context) error {
 	exists := false
 	err := d.Read(ctx, func(tx sqlstore.Tx) error {
 		var err error

@@ -118,6 +118,34 @@ func TestDriversThatOpenAtOnceCreateOneLedger(t *testing.T) {
 	}
 }
 
+func TestSchemaThatATargetCreatesAtTheSameMoment(t *testing.T) {
+	url := pgtest.Database(t)
+	var l ledger.Ledger
+	connected(t, url, func(conn *pgx.Conn) error {
+		tx, err := conn.Begin(t.Context())
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(t.Context(), `CREATE SCHEMA drover`); err != nil {
+			return err
+		}
+		opened := make(chan error)
+		go func() {
+			var err error
+			l, err = Open(t.Context(), url)
+			opened <- err
+		}()
+		// It does not see the schema, and waits for this transaction when it creates its own.
+		for number(t, url, `SELECT count(*) FROM pg_locks WHERE NOT granted`) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		return errors.Join(tx.Commit(t.Context()), <-opened)
+	})
+	if err := l.Shutdown(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNewerLedgerIsRefused(t *testing.T) {
 	url := pgtest.Database(t)
 	l, err := Open(t.Context(), url)
