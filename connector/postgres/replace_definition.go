@@ -56,6 +56,8 @@ UNION ALL
 SELECT 'extension ' || e.extname FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
 WHERE d.classid = 'pg_class'::regclass AND d.objid = $1 AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
 UNION ALL
+SELECT 'statistics ' || stxname || ' of another role' FROM pg_statistic_ext WHERE stxrelid = $1 AND NOT pg_has_role(stxowner, 'USAGE')
+UNION ALL
 SELECT 'unusual indexes' FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
 	JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid
 WHERE i.indrelid = $1 AND k.contype IN ('p', 'u') AND m.amname <> 'btree'

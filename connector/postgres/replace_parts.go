@@ -161,7 +161,8 @@ func exclusionParts(ctx context.Context, conn *pgx.Conn, st sinkState, twin func
 func statisticsParts(ctx context.Context, conn *pgx.Conn, st sinkState, twin func() string) ([]part, error) {
 	rows, err := conn.Query(ctx, `
 		SELECT n.nspname::text, x.stxname::text, pg_get_statisticsobjdef(x.oid), format('CREATE STATISTICS %I.%I', n.nspname, x.stxname),
-			format(' FROM %I.%I', tn.nspname, c.relname), coalesce(x.stxstattarget::int, -1), quote_ident(pg_get_userbyid(x.stxowner)), obj_description(x.oid, 'pg_statistic_ext')
+			format(' FROM %I.%I', tn.nspname, c.relname), coalesce(x.stxstattarget::int, -1),
+			quote_ident(pg_get_userbyid(x.stxowner)), obj_description(x.oid, 'pg_statistic_ext')
 		FROM pg_statistic_ext x JOIN pg_namespace n ON n.oid = x.stxnamespace JOIN pg_class c ON c.oid = x.stxrelid JOIN pg_namespace tn ON tn.oid = c.relnamespace
 		WHERE x.stxrelid = $1 ORDER BY 1, 2`, st.OID)
 	if err != nil {
@@ -188,7 +189,8 @@ func statisticsParts(ctx context.Context, conn *pgx.Conn, st sinkState, twin fun
 		if target >= 0 {
 			p.build = append(p.build, fmt.Sprintf("ALTER STATISTICS %s SET STATISTICS %d", twin, target))
 		}
-		p.rename = appendComment([]string{"ALTER STATISTICS " + twin + " RENAME TO " + quote(p.name), "ALTER STATISTICS " + name + " OWNER TO " + owner}, "STATISTICS "+name, comment)
+		p.rename = []string{"ALTER STATISTICS " + twin + " RENAME TO " + quote(p.name), "ALTER STATISTICS " + name + " OWNER TO " + owner}
+		p.rename = appendComment(p.rename, "STATISTICS "+name, comment)
 		return p, nil
 	})
 }

@@ -146,6 +146,30 @@ func TestRule13ReplaceSwapsAndKeepsEverythingOfTheTable(t *testing.T) {
 	}
 }
 
+// An owner that is no superuser, and a member of the owner's role, can swap too.
+func TestRule13SwapNeedsNoSuperuser(t *testing.T) {
+	for _, login := range []string{"boss", "clerk"} {
+		t.Run(login, func(t *testing.T) {
+			u, conn := database(t, richTable)
+			dropRoles(t, conn)
+			execSQL(t, conn, `ALTER STATISTICS "st at" OWNER TO boss; ALTER ROLE boss LOGIN PASSWORD 'p'; ALTER ROLE clerk LOGIN PASSWORD 'p'; GRANT boss TO clerk;
+				GRANT CREATE ON SCHEMA public TO clerk; CREATE SCHEMA mine; GRANT ALL ON SCHEMA mine TO boss, clerk`)
+			before := aspects(t, conn, "rich")
+			mine := URL(strings.Replace(string(u), "postgres@", login+":p@", 1)) + "&drover_schema=mine"
+			j := newJob(t, &Sink{URL: mine, Table: "rich", Mode: Replace}, richRow)
+			check, err := j.check()
+			if err != nil || !strings.Contains(strings.Join(check.Notes, "\n"), "takes the old one's place") {
+				t.Fatalf("notes %q, %v", check.Notes, err)
+			}
+			j.complete()
+			want(t, conn, "(SELECT id FROM rich)", "(7)")
+			if d := difference(before, aspects(t, conn, "rich")); d != "" {
+				t.Errorf("the swap changed the table:\n%s", d)
+			}
+		})
+	}
+}
+
 func TestRule13DependantsKeepWorkingByDeleteAndInsert(t *testing.T) {
 	for name, c := range map[string]struct{ sql, note, probe, want string }{
 		"view":              {"CREATE VIEW v AS SELECT id FROM t", "view public.v", "v", "(1)"},

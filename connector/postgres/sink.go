@@ -129,7 +129,8 @@ func (s *tableSink) transaction(ctx context.Context, conn *pgx.Conn, doing strin
 }
 
 func (s *tableSink) within(ctx context.Context, tx pgx.Tx, set settings, do func(tx pgx.Tx) error) error {
-	sql := `SELECT set_config('synchronous_commit', 'on', true), set_config('lock_timeout', $1, true)`
+	// A statement_timeout is meant for queries; loading a task may take long.
+	sql := `SELECT set_config('synchronous_commit', 'on', true), set_config('lock_timeout', $1, true), set_config('statement_timeout', '0', true)`
 	args := []any{fmt.Sprintf("%dms", set.lockTimeout.Milliseconds())}
 	if set.application != "" {
 		sql += `, set_config('application_name', $2, true)`

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
@@ -147,7 +148,7 @@ func (s *tableSink) put(ctx context.Context, tx pgx.Tx, st sinkState, in connect
 }
 
 func (s *tableSink) copyInto(ctx context.Context, tx pgx.Tx, st sinkState, table string, in connector.Input, n int) ([]loaded, error) {
-	columns, err := s.copyColumns(ctx, tx.Conn(), st, table)
+	columns, err := copyColumns(ctx, tx.Conn(), st, table)
 	if err != nil {
 		return nil, err
 	}
@@ -155,24 +156,31 @@ func (s *tableSink) copyInto(ctx context.Context, tx pgx.Tx, st sinkState, table
 	return load(ctx, tx.Conn().PgConn(), sql, in, n, columns)
 }
 
-// copyColumns describes the columns of a table that COPY fills, in the order of the output.
-func (s *tableSink) copyColumns(ctx context.Context, conn *pgx.Conn, st sinkState, name string) ([]column, error) {
+// copyColumns describes the columns of a table that COPY fills, in the order of the output. The table is locked before: binary COPY carries
+// no types, so they must not change before the rows are in.
+func copyColumns(ctx context.Context, conn *pgx.Conn, st sinkState, name string) ([]column, error) {
+	doing := "read the columns of " + name
 	var oid int64
 	if err := conn.QueryRow(ctx, `SELECT coalesce(to_regclass($1)::oid::int8, 0)`, name).Scan(&oid); err != nil {
-		return nil, wrap(err, "look up "+name)
+		return nil, wrap(err, doing)
 	}
 	if oid == 0 {
 		return nil, refuse("%s has been dropped since the run began", name).WithHint("run the same command again: it looks what is left, and does the rest")
 	}
+	// Planning an INSERT takes COPY's lock and wants COPY's privileges; LOCK TABLE would want more.
+	if _, err := conn.Exec(ctx, fmt.Sprintf("EXPLAIN INSERT INTO %s (%s) SELECT %s", name, quoteAll(names(st.Columns)),
+		strings.TrimSuffix(strings.Repeat("NULL, ", len(st.Columns)), ", "))); err != nil {
+		return nil, wrap(err, doing)
+	}
 	t := table{oid: uint32(oid)}
 	if err := t.readColumns(ctx, conn); err != nil {
-		return nil, wrap(err, "read the columns of "+name)
+		return nil, wrap(err, doing)
 	}
 	columns := make([]column, len(st.Columns))
 	for i, c := range st.Columns {
 		found := find(t.columns, c.Name)
-		if found == nil {
-			return nil, columnError(c.Name, "column %s of %s has been dropped since the run began", c.Name, name).WithHint("start afresh with --new")
+		if found.native != c.Type && !(c.Cast && found.native == c.Wire) {
+			return nil, columnError(c.Name, "column %s of %s is %s now, and was %s when the run began", c.Name, name, found.native, c.Type).WithHint("start afresh with --new")
 		}
 		columns[i] = *found
 	}

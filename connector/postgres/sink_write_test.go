@@ -369,6 +369,21 @@ func TestAbort(t *testing.T) {
 	done.publish() // still a no-op, not a fenced run
 }
 
+func TestTargetChangedDuringTheRunIsRefused(t *testing.T) {
+	for sql, text := range map[string]string{
+		"ALTER TABLE t ALTER a TYPE integer USING 1":      "is integer now, and was bigint",
+		"DROP TABLE t; CREATE TABLE t (a bigint, b text)": "dropped and made again",
+		"DROP TABLE t": "has been dropped",
+		"ALTER TABLE t ALTER b TYPE varchar(3); SELECT 'x'": "is character varying(3) now, and was text",
+	} {
+		u, conn := database(t, "CREATE TABLE t (a bigint, b text)")
+		j := newJob(t, &Sink{URL: u, Table: "t", Mode: Append}, "SELECT 1::BIGINT AS a, 'b' AS b").begin()
+		execSQL(t, conn, sql)
+		_, err := j.try(0)
+		fails(t, err, drover.Refused, text)
+	}
+}
+
 func TestCastErrorsNameColumnAndSample(t *testing.T) {
 	u, conn := database(t, "CREATE TABLE t (id bigint, ratio numeric(4,2), small smallint)")
 	j := newJob(t, &Sink{URL: u, Table: "t", Mode: Append}, "SELECT 1::BIGINT AS id, (CASE i WHEN 3 THEN 12345.5 ELSE 1 END)::DOUBLE AS ratio, 1::SMALLINT AS small FROM range(9) r(i)").begin()
