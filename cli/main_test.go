@@ -24,7 +24,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a leftover does no harm
+	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "drover")
 	if out, err := exec.Command("go", "build", "-o", binary, "github.com/droverdata/drover/cmd/drover").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build drover: %v\n%s", err, out)

@@ -172,7 +172,7 @@ func TestClosedStreamsDoNotStopARun(t *testing.T) {
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
-		defer w.Close() //nolint:errcheck // the process has its own descriptor
+		defer w.Close()
 		*stream = w
 	}
 	if err := cmd.Run(); err != nil {

@@ -125,7 +125,7 @@ func TestAClosedPipeDoesNotStopAPrinter(t *testing.T) {
 
 func TestAFullPipeDoesNotStopARun(t *testing.T) {
 	r, w := io.Pipe() // nobody reads
-	defer r.Close()   //nolint:errcheck // it cannot fail
+	defer r.Close()
 	p := Start(Options{Out: w})
 	done := make(chan struct{})
 	go func() {
