@@ -41,6 +41,8 @@ type keyBounds struct {
 	Null   bool     `json:"null,omitempty"`
 	Other  bool     `json:"other,omitempty"`
 	Not    []string `json:"not,omitempty"`
+	// Bytes is the estimated share of the files' bytes.
+	Bytes int64 `json:"bytes,omitempty"`
 }
 
 // errStop ends an iteration whose consumer has enough.
@@ -222,19 +224,17 @@ func (s *source) chunkBy(ctx context.Context, session *duck.Session, sv *survey,
 		query = fmt.Sprintf("WITH source AS (SELECT * EXCLUDE (%s) FROM %s) SELECT k::VARCHAR, 0 FROM (SELECT DISTINCT k::%s AS k FROM (SELECT * FROM (%s) AS t(k)) WHERE k IS NOT NULL ORDER BY 1)",
 			tagIdent(), all, column.Type, strings.TrimRight(strings.TrimSpace(chunking.Keys), ";"))
 	}
-	var listed []string
+	var keys []keyBounds
+	var rows []int64
+	var total int64
 	err = texts(ctx, session, query, func(row []cell) error {
 		n, err := strconv.ParseInt(row[1].Text, 10, 64)
 		if err != nil {
 			return err
 		}
-		if row[0].Null {
-			return emit("(null)", bounds{By: &keyBounds{Column: column.Name, Null: true}}, n, 0)
-		}
-		if chunking.Keys != "" {
-			listed = append(listed, row[0].Text)
-		}
-		return emit(row[0].Text, bounds{By: &keyBounds{Column: column.Name, Value: row[0].Text}}, n, 0)
+		keys = append(keys, keyBounds{Column: column.Name, Value: row[0].Text, Null: row[0].Null})
+		rows, total = append(rows, n), total+n
+		return nil
 	})
 	if err != nil {
 		var e *drover.Error
@@ -244,7 +244,33 @@ func (s *source) chunkBy(ctx context.Context, session *duck.Session, sv *survey,
 		return err
 	}
 	if chunking.Keys != "" && chunking.Others != "ignore" {
-		return emit("(other)", bounds{By: &keyBounds{Column: column.Name, Other: true, Not: listed}}, 0, 0)
+		other := keyBounds{Column: column.Name, Other: true}
+		for _, k := range keys {
+			other.Not = append(other.Not, k.Value)
+		}
+		keys, rows = append(keys, other), append(rows, 0)
+	}
+	for i, k := range keys {
+		// Its share of the files' bytes: by rows where they are known, else one of equal shares.
+		if total > 0 {
+			k.Bytes = int64(float64(sv.Bytes) * float64(rows[i]) / float64(total))
+		} else {
+			k.Bytes = sv.Bytes / int64(len(keys))
+		}
+		if err := emit(k.name(), bounds{By: &k}, rows[i], k.Bytes); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// name is the chunk's key for people.
+func (k keyBounds) name() string {
+	switch {
+	case k.Null:
+		return "(null)"
+	case k.Other:
+		return "(other)"
+	}
+	return k.Value
 }

@@ -52,10 +52,9 @@ func (h *hiveTypes) declare(ctx context.Context, s *duck.Session, paths []string
 	files := 0
 	err := texts(ctx, s, "SELECT decode(value), count(*)::VARCHAR FROM parquet_kv_metadata("+literals(escaped)+") WHERE decode(key) = "+
 		duck.Literal(partitionTypesKey)+" GROUP BY 1", func(row []cell) error {
-		var types map[string]string
-		if gojson.Unmarshal([]byte(row[0].Text), &types) != nil {
-			h.silent = true // not what we wrote
-			return nil
+		types, ok := partitionTypes(row[0].Text)
+		if !ok {
+			return nil // not what we wrote: the files count as silent
 		}
 		var n int
 		if _, err := fmt.Sscan(row[1].Text, &n); err != nil {
@@ -69,6 +68,12 @@ func (h *hiveTypes) declare(ctx context.Context, s *duck.Session, paths []string
 	})
 	h.silent = h.silent || files != len(paths)
 	return err
+}
+
+// partitionTypes reads what the sink's partitionTypes wrote.
+func partitionTypes(text string) (map[string]string, bool) {
+	var types map[string]string
+	return types, gojson.Unmarshal([]byte(text), &types) == nil
 }
 
 // say unifies one declaration with the earlier ones. Types that do not widen exactly leave the column a text, as its folders hold it.

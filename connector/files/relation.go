@@ -241,12 +241,15 @@ func (r *relation) tally(sql string) string {
 	return "(" + counted + ")"
 }
 
-// Count implements connector.Relation. Bytes are the files' own, compressed; a chunk by key counts those of its share of the rows.
+// Count implements connector.Relation. Bytes are the files' own, compressed; those of a chunk by key are its estimated share.
 func (r *relation) Count(i int) connector.Count {
 	var c connector.Count
 	for _, p := range r.chunks[i].Pieces {
 		c.Rows += p.Rows
 		c.Bytes += p.Bytes
+	}
+	if by := r.chunks[i].By; by != nil {
+		c.Bytes = by.Bytes
 	}
 	if r.counted {
 		c.Rows = 0

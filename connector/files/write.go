@@ -46,7 +46,9 @@ func (s *sink) Write(ctx context.Context, a connector.Attempt, open func(context
 	defer func() {
 		if err != nil {
 			// No receipt names these files: publish would remove them too.
-			err = errors.Join(err, os.RemoveAll(scratch))
+			if e := os.RemoveAll(scratch); e != nil {
+				err = errors.Join(err, e)
+			}
 		}
 	}()
 	in, err := open(ctx, a.Chunks)
