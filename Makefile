@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := bash
 GO ?= go
+PYTHON ?= python3
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X github.com/droverdata/drover/cli.version=$(VERSION)
 
@@ -34,6 +35,16 @@ companies: build ## run the companies job on a Postgres of its own (or RAW_URL a
 test: ## run every test, with a real Postgres that is found or fetched
 	$(GO) test -timeout $(TEST_TIMEOUT) ./...
 	$(GO) test -race -timeout $(TEST_TIMEOUT) $(RACE)
+
+.PHONY: interop
+interop: build .cache/interop/.ready ## read drover's datasets with pyarrow, polars and pandas
+	.cache/interop/bin/python examples/interop/readers.py bin/drover
+
+.cache/interop/.ready: examples/interop/requirements.txt
+	rm -rf $(dir $@)
+	$(PYTHON) -m venv $(dir $@)
+	$(dir $@)bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 .PHONY: lint
 lint: $(LINT) ## check the code: formatting, bugs, who imports whom

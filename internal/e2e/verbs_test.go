@@ -139,7 +139,7 @@ func TestInit(t *testing.T) {
 		says   []string
 	}{
 		{source: "in/", says: []string{"trip_distance", "DOUBLE", "fare amount", "DECIMAL(12,2)"}},
-		{source: p.envValue("DB") + "#public.raw", says: []string{"amount", "numeric(12,2)"}},
+		{source: p.envValue("DB") + "#public.raw", says: []string{"amount", "DECIMAL(12,2)"}},
 	} {
 		p.must(t, "init", c.source, "-o", "made.yaml")
 		made, err := os.ReadFile(filepath.Join(p.dir, "made.yaml"))
