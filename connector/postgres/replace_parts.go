@@ -36,10 +36,10 @@ func parts(ctx context.Context, conn *pgx.Conn, run connector.Run, st sinkState)
 
 // indexPart is an index, and the primary key or unique constraint that it serves.
 type indexPart struct {
-	name, def, head, space, constraint                    string
-	clustered, identity, unique, deferrable, deferredFrom bool
-	comment, constraintComment                            *string
-	targets                                               []string
+	name, def, head, space, constraint        string
+	clustered, identity, deferrable, deferred bool
+	comment, constraintComment                *string
+	targets                                   []string
 }
 
 const indexSQL = `
@@ -60,7 +60,7 @@ func indexParts(ctx context.Context, conn *pgx.Conn, st sinkState, twin func() s
 		return nil, err
 	}
 	indexes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (x indexPart, err error) {
-		err = row.Scan(&x.name, &x.def, &x.head, &x.space, &x.constraint, &x.deferrable, &x.deferredFrom, &x.clustered, &x.identity,
+		err = row.Scan(&x.name, &x.def, &x.head, &x.space, &x.constraint, &x.deferrable, &x.deferred, &x.clustered, &x.identity,
 			&x.comment, &x.constraintComment, &x.targets)
 		return x, err
 	})
@@ -95,7 +95,7 @@ func (x indexPart) part(st sinkState, twin string) (part, error) {
 	}
 	if x.constraint != "" {
 		kind := map[string]string{"p": "PRIMARY KEY", "u": "UNIQUE"}[x.constraint]
-		p.build = append(p.build, fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s", table, quote(twin), kind, quote(twin), deferral(x.deferrable, x.deferredFrom)))
+		p.build = append(p.build, fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s", table, quote(twin), kind, quote(twin), deferral(x.deferrable, x.deferred)))
 		p.rename = append(p.rename, renameConstraint(st, twin, x.name))
 	} else {
 		p.rename = append(p.rename, "ALTER INDEX "+name+" RENAME TO "+quote(x.name))

@@ -179,7 +179,11 @@ func copyColumns(ctx context.Context, conn *pgx.Conn, st sinkState, name string)
 	columns := make([]column, len(st.Columns))
 	for i, c := range st.Columns {
 		found := find(t.columns, c.Name)
-		if found.native != c.Type && !(c.Cast && found.native == c.Wire) {
+		was := c.Type
+		if c.Cast && strings.HasPrefix(name, "pg_temp.") && found.native == c.Wire {
+			was = c.Wire
+		}
+		if found.native != was {
 			return nil, columnError(c.Name, "column %s of %s is %s now, and was %s when the run began", c.Name, name, found.native, c.Type).WithHint("start afresh with --new")
 		}
 		columns[i] = *found
