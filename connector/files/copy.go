@@ -133,13 +133,23 @@ func (s *sink) textCompression() []string {
 	return []string{"COMPRESSION " + duck.Literal(c)}
 }
 
-// jsonLine is the expression of a row as a JSON object. DuckDB's answer for an object that holds NaN or an infinity is NULL, which would lose the row.
+// jsonLine is the expression of a row as a JSON object. DuckDB would write NaN and infinities as bare words, which no JSON parser but its own
+// must read (RFC 8259, section 6): they are an error.
 func jsonLine(columns drover.Schema) string {
 	fields := make([]string, len(columns))
 	for i, c := range columns {
-		fields[i] = duck.Ident(c.Name) + " := " + duck.Ident(c.Name)
+		q := duck.Ident(c.Name)
+		fail := "error(" + duck.Literal("column "+c.Name+" holds NaN or an infinity, which JSON cannot carry") + ")"
+		fields[i] = q + " := " + q
+		switch {
+		case c.Type == "DOUBLE" || c.Type == "FLOAT":
+			fields[i] = fmt.Sprintf("%s := CASE WHEN isfinite(%s) IS NOT false THEN %s ELSE %s END", q, q, q, fail)
+		case strings.Contains(c.Type, "DOUBLE") || strings.Contains(c.Type, "FLOAT"):
+			// Outside of strings these words cannot be anything else.
+			fields[i] = fmt.Sprintf(`%s := CASE WHEN regexp_matches(regexp_replace(to_json(%s)::VARCHAR, '"(\\.|[^"\\])*"', '', 'g'), 'NaN|Infinity') IS NOT true THEN %s ELSE %s END`, q, q, q, fail)
+		}
 	}
-	return "coalesce(to_json(struct_pack(" + strings.Join(fields, ", ") + "))::VARCHAR, error('a row holds NaN or an infinity, which JSON cannot carry')) AS json"
+	return "to_json(struct_pack(" + strings.Join(fields, ", ") + "))::VARCHAR AS json"
 }
 
 // target returns the folder, below the root and with a final slash, that a staged file goes to.
