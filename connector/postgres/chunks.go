@@ -38,6 +38,8 @@ func (s *source) choose(d *description, c drover.Chunking) (way, error) {
 	switch {
 	case c.By != "":
 		return s.chooseBy(d, c)
+	case c.Spool:
+		return 0, drover.Errorf(drover.Invalid, "chunk.spool groups rows by a column that chunk.by must name").WithField("chunk.spool")
 	case c.Keys != "":
 		return 0, drover.Errorf(drover.Invalid, "chunk.keys lists values of a column that chunk.by must name").WithField("chunk.keys")
 	case c.Files > 0:
@@ -101,12 +103,23 @@ func (s *source) Begin(ctx context.Context, c drover.Chunking, prior json.RawMes
 		s.hold(conn)
 		return prior, nil
 	}
+	if st.Spool != "" {
+		return prior, s.beginSpool(ctx, d, c, st.Spool)
+	}
 	if prior != nil {
 		return prior, nil
 	}
 	w, err := s.choose(d, c)
 	if err != nil {
 		return nil, err
+	}
+	if c.Spool {
+		if st.Spool, err = s.spoolPath(); err != nil {
+			return nil, err
+		}
+		if err := s.beginSpool(ctx, d, c, st.Spool); err != nil {
+			return nil, err
+		}
 	}
 	if w != byPages {
 		return json.Marshal(st)
@@ -120,6 +133,17 @@ func (s *source) Begin(ctx context.Context, c drover.Chunking, prior json.RawMes
 		return nil, wrap(err, "export the snapshot of the run")
 	}
 	return json.Marshal(st)
+}
+
+// beginSpool makes the spool file, unless another process of the run has left it complete.
+func (s *source) beginSpool(ctx context.Context, d *description, c drover.Chunking, path string) error {
+	if _, err := readSpool(path); err == nil {
+		return nil
+	}
+	s.mu.Lock()
+	s.spool = path
+	s.mu.Unlock()
+	return s.makeSpool(ctx, d, c, path)
 }
 
 // hold keeps a transaction open until Close.
@@ -147,6 +171,18 @@ func (s *source) cut(ctx context.Context, c drover.Chunking, data json.RawMessag
 	st, err := decodeSourceState(data)
 	if err != nil {
 		return err
+	}
+	if st.Spool != "" {
+		sp, err := readSpool(st.Spool)
+		if err != nil {
+			return err
+		}
+		for _, ch := range sp.Chunks {
+			if !yield(ch) {
+				break
+			}
+		}
+		return nil
 	}
 	d, err := s.describe(ctx)
 	if err != nil {

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -125,7 +126,8 @@ func (p *planner) keyList(c drover.Chunking) error {
 
 // keysError says that the list of keys is at fault.
 func keysError(err error) error {
-	if e, ok := err.(*drover.Error); ok && e.Kind != drover.Transient && e.Kind != drover.Unreachable {
+	var e *drover.Error
+	if errors.As(err, &e) && e.Kind != drover.Transient && e.Kind != drover.Unreachable {
 		e.Kind, e.Field = drover.Invalid, "chunk.keys"
 	}
 	return err

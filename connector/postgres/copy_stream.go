@@ -55,6 +55,11 @@ type stream struct {
 func copyOut(ctx context.Context, conn *pgconn.PgConn, pool *batchPool, statements []statement, fields int,
 	count func(chunk int, rows, bytes int64), finished func(error),
 ) *stream {
+	return startStream(ctx, pool, fields, count, func(s *stream) error { return s.run(conn, statements) }, finished)
+}
+
+// startStream starts a stream that run fills, by Write.
+func startStream(ctx context.Context, pool *batchPool, fields int, count func(chunk int, rows, bytes int64), run func(*stream) error, finished func(error)) *stream {
 	s := &stream{
 		out: make(chan *batch, 1), free: make(chan *batch, batches), pool: pool,
 		count: count, walker: pgcopy.Walker{Fields: fields},
@@ -65,7 +70,7 @@ func copyOut(ctx context.Context, conn *pgconn.PgConn, pool *batchPool, statemen
 	}
 	s.done.Go(func() {
 		defer close(s.out)
-		s.err = s.run(conn, statements)
+		s.err = run(s)
 		if s.cur != nil {
 			s.recycle(s.cur)
 		}
@@ -94,6 +99,11 @@ func (s *stream) run(conn *pgconn.PgConn, statements []statement) error {
 		}
 		statements = statements[n:]
 	}
+	return s.last()
+}
+
+// last hands over what is left at the end.
+func (s *stream) last() error {
 	if s.cur != nil && s.cur.rows > 0 {
 		return s.emit()
 	}

@@ -3,7 +3,9 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 
@@ -23,6 +25,7 @@ type source struct {
 	idle   []*pgx.Conn
 	about  *description
 	holder *pgx.Conn // keeps the run's snapshot
+	spool  string    // the file that this source made, "" for none
 }
 
 // description is what a source yields, from the catalogs.
@@ -47,12 +50,21 @@ func (s *source) Close() error {
 	if s.holder != nil {
 		conns = append(conns, s.holder)
 	}
-	s.idle, s.holder = nil, nil
+	spool := s.spool
+	s.idle, s.holder, s.spool = nil, nil, ""
 	s.mu.Unlock()
 	for _, c := range conns {
 		closeConn(c)
 	}
 	s.batches.close()
+	if spool == "" {
+		return nil
+	}
+	for _, name := range []string{spool + ".index", spool} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove the spool file: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -254,6 +266,8 @@ func (s *source) Identity(ctx context.Context) (string, error) {
 type state struct {
 	// Snapshot is the exported snapshot that page ranges are read under.
 	Snapshot string `json:"snapshot,omitempty"`
+	// Spool is the file that holds the source's rows, grouped by chunk.
+	Spool string `json:"spool,omitempty"`
 }
 
 func decodeSourceState(data json.RawMessage) (state, error) {

@@ -24,6 +24,7 @@ type relation struct {
 	columns  []column // of the schema, in its order
 	chunks   []bounds
 	snapshot string
+	spool    *spooled // nil: the chunks are read from the server
 
 	mu     sync.Mutex
 	idle   []*pgx.Conn // in a transaction
@@ -63,6 +64,9 @@ func (s *source) Open(ctx context.Context, session *duck.Session, schema drover.
 			return nil, fmt.Errorf("decode the bounds of chunk %s: %w", c.Key, err)
 		}
 		r.chunks = append(r.chunks, b)
+	}
+	if st.Spool != "" {
+		return r, r.openSpool(st.Spool)
 	}
 	conn, err := r.begin()
 	if err != nil {
@@ -147,6 +151,18 @@ func (r *relation) give(conn *pgx.Conn, err error) {
 // stream starts to read the given columns (indexes of the schema) of the given chunks. The columns are the first fields of the
 // tuples, in their order.
 func (r *relation) stream(columns, chunks []int) (*stream, error) {
+	if r.spool != nil {
+		run := func(s *stream) error {
+			for _, c := range chunks {
+				s.pending = append(s.pending, c)
+				if err := r.spool.send(s, r.chunks[c].name(), columns); err != nil {
+					return err
+				}
+			}
+			return s.last()
+		}
+		return startStream(r.ctx, &r.src.batches, len(columns), r.count, run, func(error) {}), nil
+	}
 	statements, fields, err := r.statements(columns, chunks)
 	if err != nil {
 		return nil, err

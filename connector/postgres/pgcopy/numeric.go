@@ -125,7 +125,7 @@ func DecodeNumeric(p []byte, digits, scale int) (Decimal, error) {
 	if exp < -3 {
 		return Decimal{}, ErrInexact
 	}
-	ok := true
+	var ok bool
 	for i := range n {
 		g := uint64(binary.BigEndian.Uint16(groups[2*i:]))
 		if g >= 10000 {
