@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -77,6 +78,7 @@ type pool struct {
 	inFlight map[int64]context.CancelCauseFunc // by token
 	stop     error                             // ends the run: further attempts are senseless
 	closed   bool                              // the run is over: another driver ended it
+	panicked string                            // a panic of an attempt's goroutine, with its stack
 	finals   int                               // chunks that ended in error here
 	inVain   int                               // attempts since the last success that found a server away or were fenced
 }
@@ -142,11 +144,13 @@ func (p *pool) work(ctx context.Context) (end, error) {
 			}
 			busy++
 			attempts.Go(func() {
+				defer func() { freed <- struct{}{} }()
+				defer p.catch()
 				p.attempt(ctx, task)
-				freed <- struct{}{}
 			})
 		}
 		if busy == 0 {
+			p.rethrow()
 			if end, err, over := p.over(ctx, draining); over {
 				p.events.tick(time.Now(), 0)
 				return end, err
@@ -162,6 +166,24 @@ func (p *pool) work(ctx context.Context) (end, error) {
 			p.events.send(monitor.Draining{Running: busy})
 		case <-time.After(idlePoll):
 		}
+	}
+}
+
+// catch keeps a panic of an attempt's goroutine for rethrow, so that it ends the process in the one place that knows how to tell it.
+func (p *pool) catch() {
+	if v := recover(); v != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.panicked = fmt.Sprintf("%v\n%s", v, debug.Stack())
+		p.stop = errors.New("an attempt panicked")
+	}
+}
+
+func (p *pool) rethrow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.panicked != "" {
+		panic(p.panicked)
 	}
 }
 

@@ -104,7 +104,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	}
 	if o.Name != "" && found.State == ledger.Finished {
 		r := &runner{o: o, run: found.Run, begun: time.Now(), events: events, resumed: true}
-		return r.summary(ctx)
+		return r.summary(ctx, false)
 	}
 	bound, err := bind.Bind(ctx, o.Registry, o.Job, o.env(found.unfinished()))
 	if err != nil {
@@ -142,14 +142,14 @@ func (r *runner) all(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	if role == ledger.Done {
-		return r.summary(ctx)
+		return r.summary(ctx, false)
 	}
 	err = r.work(ctx)
 	if ctx.Err() != nil && err != nil && drover.KindOf(err) != drover.Interrupted {
 		err = drover.Errorf(drover.Interrupted, "stopped: %w", err).WithHint("the same command goes on where this one stopped")
 	}
 	// The summary is owed to the user also after an interruption.
-	summary, sumErr := r.summary(context.WithoutCancel(ctx))
+	summary, sumErr := r.summary(context.WithoutCancel(ctx), drover.KindOf(err) == drover.Interrupted)
 	return summary, errors.Join(err, sumErr)
 }
 
@@ -189,7 +189,8 @@ func (r *runner) stopShort(ctx context.Context, end end) error {
 	return nil
 }
 
-func (r *runner) summary(ctx context.Context) (Summary, error) {
+// summary reads what the run came to, and tells it.
+func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error) {
 	run, err := r.o.Ledger.Run(ctx, "", r.run.UID)
 	if err != nil {
 		return Summary{}, fmt.Errorf("read the run from the ledger: %w", err)
@@ -217,7 +218,7 @@ func (r *runner) summary(ctx context.Context) (Summary, error) {
 		Run:     s.Run, State: s.State, Sink: r.o.Job.Sink.String(), Total: s.Chunks.Total, Finished: s.Chunks.Finished, Failed: s.Chunks.Error,
 		Pending: s.Chunks.Pending, RowsIn: s.RowsIn, RowsOut: s.RowsOut, Files: s.Files, Seconds: s.Seconds,
 		RowsHere: r.events.rowsHere(), PeakMemory: s.PeakMemoryBytes, Published: run.State == ledger.Finished && !r.o.DryRun,
-		Interrupted: run.State == ledger.Open && s.Chunks.Pending > 0, DryRun: r.o.DryRun,
+		Interrupted: interrupted, DryRun: r.o.DryRun,
 	})
 	return s, nil
 }
