@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -146,7 +147,8 @@ func (s *tableSink) within(ctx context.Context, tx pgx.Tx, set settings, do func
 func (s *tableSink) retryLocks(ctx context.Context, what string, do func() error) error {
 	for try := 1; ; try++ {
 		err := do()
-		if !hasState(err, "55P03") {
+		// A deadlock is with an attempt that waits for the gate while it holds the table.
+		if !hasState(err, "55P03", "40P01") {
 			return err
 		}
 		if try >= s.tries {
@@ -165,10 +167,10 @@ func (s *tableSink) retryLocks(ctx context.Context, what string, do func() error
 	}
 }
 
-// hasState reports whether err is the server's answer with this SQLSTATE.
-func hasState(err error, code string) bool {
+// hasState reports whether err is the server's answer with one of these SQLSTATEs.
+func hasState(err error, codes ...string) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == code
+	return errors.As(err, &pg) && slices.Contains(codes, pg.Code)
 }
 
 // refuse builds the error of a sink that says no.

@@ -21,6 +21,22 @@ func (s *tableSink) Begin(ctx context.Context, run connector.Run, output drover.
 	}
 	defer s.release(conn)
 	var st sinkState
+	for try := 1; ; try++ {
+		st, err = s.begin(ctx, conn, run, output)
+		// A ledger in the same database creates the schema too, and does not know this lock.
+		if try == 3 || !hasState(err, "42P06", "42P07", "23505") {
+			break
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	fault.Point(ctx)
+	return json.Marshal(st)
+}
+
+// begin is the transaction of Begin.
+func (s *tableSink) begin(ctx context.Context, conn *pgx.Conn, run connector.Run, output drover.Schema) (st sinkState, err error) {
 	err = s.transaction(ctx, conn, "begin run "+run.ID+" in "+s.spec.Table, settings{lockTimeout: lockTimeout}, func(tx pgx.Tx) error {
 		if err := s.ensureOwn(ctx, tx); err != nil {
 			return err
@@ -40,11 +56,7 @@ func (s *tableSink) Begin(ctx context.Context, run connector.Run, output drover.
 		st, err = s.start(ctx, tx, run, output)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	fault.Point(ctx)
-	return json.Marshal(st)
+	return st, err
 }
 
 // start opens the gate of a new run.

@@ -112,6 +112,9 @@ func TestRule29UntouchedTypesMatchAndStepResultsAreAssigned(t *testing.T) {
 	if got := strings.Join(check.Types, ","); got != "numeric(12,2),mood,numeric(14,2),smallint,jsonb,character varying(3),integer[],mood" {
 		t.Errorf("types %s", got)
 	}
+	j.output[1].Type = "INTEGER" // the source's mood is a domain over integer
+	_, err = j.check()
+	fails(t, err, drover.Refused, "type public.mood of column b holds INTEGER in the source and VARCHAR")
 	j.output[0].Native = "numeric(12,3)"
 	_, err = j.check()
 	fails(t, err, drover.Refused, "column a is numeric(12,3) in the source and numeric(12,2)")

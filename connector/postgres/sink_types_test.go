@@ -29,6 +29,10 @@ func TestCastErrorsNameColumnAndSample(t *testing.T) {
 	fails(t, err, drover.Data, "22003", "ratio", "12345.5")
 	want(t, conn, "t")
 	want(t, conn, "drover.receipt")
+	direct := newJob(t, &Sink{URL: u, Table: "d", Mode: Append}, "SELECT (CASE i WHEN 3 THEN 12345.5 ELSE 1 END)::DECIMAL(12,2) AS ratio FROM range(9) r(i)")
+	execSQL(t, conn, "CREATE TABLE d (ratio numeric(4,2))")
+	_, err = direct.begin().try(0)
+	fails(t, err, drover.Data, "22003", "ratio", "12345.5")
 	null := newJob(t, &Sink{URL: u, Table: "n", Mode: Append}, "SELECT 1::BIGINT AS id")
 	execSQL(t, conn, "CREATE TABLE n (id bigint NOT NULL)")
 	null.chunks = []string{"SELECT NULL::BIGINT AS id"}

@@ -20,8 +20,11 @@ const (
 	typed   = "drover_typed"
 )
 
+// opener is what Write gets its input from.
+type opener = func(ctx context.Context, chunks []connector.Chunk) (connector.Input, error)
+
 // Write implements connector.Sink: the rows of all chunks that have no receipt yet, and their receipts, in one transaction.
-func (s *tableSink) Write(ctx context.Context, attempt connector.Attempt, open func(ctx context.Context, chunks []connector.Chunk) (connector.Input, error)) ([]connector.Receipt, error) {
+func (s *tableSink) Write(ctx context.Context, attempt connector.Attempt, open opener) ([]connector.Receipt, error) {
 	run := attempt.Run
 	st, err := decodeSinkState(run)
 	if err != nil {
@@ -76,11 +79,46 @@ func (s *tableSink) Write(ctx context.Context, attempt connector.Attempt, open f
 	})
 	fault.Point(ctx)
 	if err != nil {
-		return nil, err
+		return nil, s.withSample(ctx, st, rest, open, err)
 	}
 	receipts = append(receipts, fresh...)
 	slices.SortFunc(receipts, func(a, b connector.Receipt) int { return cmp.Compare(a.ChunkID, b.ChunkID) })
 	return receipts, nil
+}
+
+// withSample adds to the error of a COPY, which names the column alone, the value that did not fit. The chunk is read once more, into a
+// temporary table from which that column is assigned. Best effort, for chunks that are alone: others are tried alone next.
+func (s *tableSink) withSample(ctx context.Context, st sinkState, chunks []connector.Chunk, open opener, err error) error {
+	var e *drover.Error
+	if !errors.As(err, &e) || e.Kind != drover.Data || !strings.HasPrefix(e.Code, "22") || e.Sample != "" || len(chunks) > 1 {
+		return err
+	}
+	i := slices.IndexFunc(st.Columns, func(c sinkColumn) bool { return c.Name == e.Column })
+	if i < 0 || st.Columns[i].Cast || st.Columns[i].Wire == st.Columns[i].Type {
+		return err
+	}
+	st.Columns = slices.Clone(st.Columns)
+	st.Columns[i].Cast = true
+	conn, connErr := s.acquire(ctx)
+	if connErr != nil {
+		return err
+	}
+	defer s.release(conn)
+	in, openErr := open(ctx, chunks)
+	if openErr != nil {
+		return err
+	}
+	again := s.transaction(ctx, conn, "write to "+st.Target.String(), settings{lockTimeout: lockTimeout}, func(tx pgx.Tx) error {
+		if _, err := s.put(ctx, tx, st, in, len(chunks)); err != nil {
+			return err
+		}
+		return errors.New("the value fits now") // whatever happens, nothing stays
+	})
+	var sampled *drover.Error
+	if errors.As(again, &sampled) && sampled.Code == e.Code && sampled.Column == e.Column {
+		return again
+	}
+	return err
 }
 
 // stillOpen saves an attempt of a closed run its work: passGate would stop it in the end.

@@ -52,13 +52,13 @@ func matchTarget(ctx context.Context, conn *pgx.Conn, t *target, output drover.S
 		if err := c.writable(t, updates); err != nil {
 			return nil, nil, err
 		}
-		wire, collation, err := wireType(out)
+		wire, _, err := wireType(out)
 		if err != nil {
 			return nil, nil, err
 		}
 		sc := sinkColumn{Name: c.name, Type: c.native, Collation: c.collation, NotNull: c.notNull, Wire: wire}
 		if untouched(out) {
-			if err := sameType(ctx, conn, t, c, out, wire, collation); err != nil {
+			if err := sameType(ctx, conn, t, c, out, wire); err != nil {
 				return nil, nil, err
 			}
 		} else {
@@ -131,8 +131,9 @@ func (c *targetColumn) writable(t *target, updates bool) error {
 	return nil
 }
 
-// sameType refuses an untouched column whose type is not the target's, to the modifier and the collation's presence in an index.
-func sameType(ctx context.Context, conn *pgx.Conn, t *target, c *targetColumn, out drover.Column, wire, collation string) error {
+// sameType refuses an untouched column whose type is not the target's, to the modifier. Collations may differ: they order values and do not
+// change them.
+func sameType(ctx context.Context, conn *pgx.Conn, t *target, c *targetColumn, out drover.Column, wire string) error {
 	same := wire == c.native
 	if !same {
 		var err error
@@ -140,7 +141,11 @@ func sameType(ctx context.Context, conn *pgx.Conn, t *target, c *targetColumn, o
 			return err
 		}
 	}
-	_ = collation // a collation orders values; it does not change them
+	// A type of the user's own may have the name of another one over there.
+	if is := c.typ.duck(); same && c.typ.oid >= firstUserOID && is != out.Type {
+		return columnError(c.name, "type %s of column %s holds %s in the source and %s in the target", wire, out.Name, carried(out.Type), carried(is)).
+			WithHint("make the types equal")
+	}
 	if same {
 		return nil
 	}
@@ -149,6 +154,17 @@ func sameType(ctx context.Context, conn *pgx.Conn, t *target, c *targetColumn, o
 		return e.WithHint("make the types equal, or let Postgres convert a computed column: cast: {%s: %s}", out.Name, out.Type)
 	}
 	return e.WithHint("ALTER TABLE %s ALTER COLUMN %s TYPE %s", t.Name.sql(), quote(c.name), wire)
+}
+
+// firstUserOID is the first OID that is not Postgres's own (FirstNormalObjectId in access/transam.h).
+const firstUserOID = 16384
+
+// carried names what a type's values are.
+func carried(duckType string) string {
+	if duckType == "" {
+		return "something else"
+	}
+	return duckType
 }
 
 // sameNamedType compares spellings that differ in the schema alone: "mood" and "public.mood".
