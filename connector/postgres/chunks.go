@@ -68,21 +68,31 @@ func (s *source) chooseBy(d *description, c drover.Chunking) (way, error) {
 	if !by.typ.equal {
 		return 0, drover.Errorf(drover.Refused, "column %s of type %s has no equality to chunk by", by.name, by.native).WithField("chunk.by")
 	}
-	if t := d.table; t != nil && !c.Spool && (t.kind == "r" || t.kind == "p" || t.kind == "m") && !t.ledBy(by.name) {
-		create := fmt.Sprintf("CREATE INDEX CONCURRENTLY ON %s (%s)", t.sql(), quote(by.name))
-		if t.kind == "p" {
-			create = fmt.Sprintf("CREATE INDEX ON %s (%s)", t.sql(), quote(by.name))
-		}
-		if t.bytes > unindexedLimit {
-			return 0, drover.Errorf(drover.Refused, "%s has %d MiB and no index led by %s: every task would scan all of it", t.name, t.bytes>>20, by.name).
-				WithField("chunk.by").WithHint("%s; or add spool: true to read it once", create)
-		}
-		s.env.Warn("%s has no index led by %s, so every task scans the table. Create one: %s", t.name, by.name, create)
+	if create := unindexed(d, c); create != "" && d.table.bytes > unindexedLimit {
+		return 0, drover.Errorf(drover.Refused, "%s has %d MiB and no index led by %s: every task would scan all of it", d.table.name, d.table.bytes>>20, by.name).
+			WithField("chunk.by").WithHint("%s; or add spool: true to read it once", create)
 	}
 	if c.Keys != "" {
 		return byKeyList, nil
 	}
 	return byValue, nil
+}
+
+// unindexed returns the statement that creates the index that chunking by a column wants, or "".
+func unindexed(d *description, c drover.Chunking) string {
+	t := d.table
+	if t == nil || c.By == "" || c.Spool || t.kind != "r" && t.kind != "p" && t.kind != "m" {
+		return ""
+	}
+	by, err := chunkColumn(d, c.By)
+	if err != nil || t.ledBy(by.name) {
+		return ""
+	}
+	how := "CREATE INDEX CONCURRENTLY"
+	if t.kind == "p" {
+		how = "CREATE INDEX"
+	}
+	return fmt.Sprintf("%s ON %s (%s)", how, t.sql(), quote(by.name))
 }
 
 // Begin implements connector.Source. A source that is cut by pages fixes a snapshot, which lasts until Close.
@@ -112,6 +122,12 @@ func (s *source) Begin(ctx context.Context, c drover.Chunking, prior json.RawMes
 	w, err := s.choose(d, c)
 	if err != nil {
 		return nil, err
+	}
+	if create := unindexed(d, c); create != "" {
+		s.env.Warn("%s has no index led by %s, so every task scans the table. Create one: %s", d.table.name, c.By, create)
+	}
+	if d.table != nil && d.table.rowSecurity {
+		s.env.Warn("%s: row-level security applies to this role: rows that its policies hide are not read", d.table.name)
 	}
 	if c.Spool {
 		if st.Spool, err = s.spoolPath(); err != nil {

@@ -157,7 +157,6 @@ func TestKeyListIsDistinctUnderTheColumnsTypeAndOthersHoldTheRest(t *testing.T) 
 	u, conn := database(t, `CREATE TABLE src (id int GENERATED ALWAYS AS IDENTITY, k char(5));
 		INSERT INTO src (k) VALUES ('a'), ('b'), ('b'), (NULL), ('c'), ('it''s');
 		CREATE TABLE list (v text); INSERT INTO list VALUES ('a'), ('a  '), ('b'), (NULL), ('zzz'), ('it''s')`)
-	_ = conn
 	session := openSession(t)
 	s := openTestSource(t, Table(string(u), "src"))
 	c := drover.Chunking{By: "k", Keys: "SELECT v FROM list -- all of them"}
@@ -174,6 +173,12 @@ func TestKeyListIsDistinctUnderTheColumnsTypeAndOthersHoldTheRest(t *testing.T) 
 	st, chunks = cutAll(t, s, c)
 	if got := fmt.Sprint(readChunks(t, s, session, st, chunks)); got != "[[1] [2 3] [6] []]" {
 		t.Error(got)
+	}
+	// Estimates come from the statistics, where there are any.
+	execSQL(t, conn, "ANALYZE src")
+	_, estimated := cutAll(t, openTestSource(t, Table(string(u), "src")), drover.Chunking{By: "k", Keys: "VALUES ('b')"})
+	if estimated[0].Rows != 2 || estimated[0].Bytes <= 0 || estimated[1].Rows != 4 {
+		t.Errorf("%+v", estimated)
 	}
 	// An empty list leaves every row to the others.
 	st, chunks = cutAll(t, s, drover.Chunking{By: "k", Keys: "SELECT v FROM list WHERE false"})

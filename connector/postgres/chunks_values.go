@@ -133,6 +133,17 @@ func keysError(err error) error {
 	return err
 }
 
+// shown turns v, the text output of a value of the column, into what a cast to text makes of it, which keys are.
+func shown(by *column) string {
+	switch by.typ.base.send {
+	case "bpcharsend":
+		return "rtrim(v, ' ')"
+	case "boolsend":
+		return "v::boolean::text"
+	}
+	return "v"
+}
+
 // estimates returns how many rows a value is likely to have, from the planner's statistics.
 func (p *planner) estimates(by *column, keys []string) (func(string) int64, error) {
 	t := p.about.table
@@ -140,7 +151,7 @@ func (p *planner) estimates(by *column, keys []string) (func(string) int64, erro
 		return func(string) int64 { return 0 }, nil
 	}
 	rows, err := p.conn.Query(p.ctx, `
-		SELECT v, f * $4::float8, CASE WHEN s.n_distinct < 0 THEN -s.n_distinct * $4::float8 ELSE s.n_distinct END, coalesce(s.null_frac, 0)
+		SELECT `+shown(by)+`, f * $4::float8, CASE WHEN s.n_distinct < 0 THEN -s.n_distinct * $4::float8 ELSE s.n_distinct END, coalesce(s.null_frac, 0)
 		FROM pg_stats s LEFT JOIN LATERAL unnest(s.most_common_vals::text::text[], s.most_common_freqs) AS m(v, f) ON true
 		WHERE s.schemaname = $1 AND s.tablename = $2 AND s.attname = $3
 		ORDER BY s.inherited DESC`, t.schema, t.name, by.name, float64(t.rows))

@@ -92,3 +92,19 @@ func TestTextThatIsNotUTF8IsAnError(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestBytesAreNeverMovedBetweenTypesOfDifferentForms(t *testing.T) {
+	u, conn := database(t, "CREATE TABLE src (v inet); INSERT INTO src VALUES ('10.0.0.1'); CREATE TABLE dst (v macaddr); CREATE TABLE same (v inet)")
+	s := openTestSource(t, Table(string(u), "src"))
+	st, chunks := cutAll(t, s, drover.Chunking{})
+	session := openSession(t)
+	for _, rowWise := range []bool{true, false} {
+		x := transfer{source: s, state: st, chunks: chunks, session: session, program: step.Program{RowWise: rowWise}}
+		if _, _, err := x.into(t.Context(), t, conn, "dst"); drover.KindOf(err) != drover.Invalid {
+			t.Errorf("got %v", err)
+		}
+		if _, _, err := x.into(t.Context(), t, conn, "same"); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -193,7 +193,7 @@ func TestRowOfAHundredMegabytesPasses(t *testing.T) {
 }
 
 func TestEachChunkMayBeReadByItselfInOneQuery(t *testing.T) {
-	u, _ := database(t, `CREATE TABLE src (id bigint PRIMARY KEY, v text); INSERT INTO src SELECT g, g::text FROM generate_series(1, 30000) g`)
+	u, _ := database(t, `CREATE TABLE src (id bigint PRIMARY KEY, v text); INSERT INTO src SELECT g, repeat(md5(g::text), 30) FROM generate_series(1, 30000) g`)
 	session := openSession(t)
 	s := openTestSource(t, Table(string(u), "src"))
 	st, chunks := cutAll(t, s, drover.Chunking{Rows: 300})
@@ -231,9 +231,15 @@ func TestEachChunkMayBeReadByItselfInOneQuery(t *testing.T) {
 		}
 	}
 	rows.Close()
+	if n := len(rel.(*relation).idle); n > 2 {
+		t.Errorf("%d connections for one thread", n)
+	}
+	if err := session.Exec(t.Context(), "SELECT CASE WHEN count(*) <> 30000 THEN error('lost rows') END FROM "+rel.All()); err != nil {
+		t.Error(err) // a COPY of no columns at all
+	}
 	t.Logf("%d chunks in %v, %d connections", len(chunks), time.Since(start), len(rel.(*relation).idle))
 	for i, n := range per {
-		if n != 300 || rel.Count(i).Rows != 300 {
+		if n != 300 || rel.Count(i).Rows != 600 {
 			t.Fatalf("chunk %d has %d rows", i, n)
 		}
 	}

@@ -40,12 +40,12 @@ func load(ctx context.Context, conn *pgconn.PgConn, copySQL string, in connector
 	ld.out = startCopy(ctx, conn, copySQL)
 	if err := run.rows(ctx); err != nil {
 		if first := ld.out.abort(); first != nil {
-			return nil, ld.named(first)
+			return nil, first
 		}
 		return nil, err
 	}
 	if err := ld.out.end(); err != nil {
-		return nil, ld.named(err)
+		return nil, err
 	}
 	return ld.counts, nil
 }
@@ -67,9 +67,6 @@ type loader struct {
 	told              int64 // rowsOut at the last call of Progress
 }
 
-// named is for errors of the server, which knows its own columns.
-func (ld *loader) named(err error) error { return err }
-
 // encoders returns an encoder for each of the given output columns, and their SELECT over the program's rows, with Tag as the last
 // column.
 func (ld *loader) encoders(outputs []int) (encs []encoder, selects string, err error) {
@@ -77,6 +74,9 @@ func (ld *loader) encoders(outputs []int) (encs []encoder, selects string, err e
 	for _, k := range outputs {
 		o := ld.in.Output[k]
 		enc, cast, err := newEncoder(o.Type, ld.columns[k].typ)
+		if o.Type == "" && err == nil {
+			err = ld.sameAsSource(o, ld.columns[k])
+		}
 		if err != nil {
 			e := drover.Errorf(drover.Invalid, "column %s: %w", o.Name, err).WithHint("convert it in a step: cast: {%s: TYPE}", o.Name)
 			e.Column = o.Name
@@ -90,6 +90,15 @@ func (ld *loader) encoders(outputs []int) (encs []encoder, selects string, err e
 		list = append(list, expr)
 	}
 	return encs, strings.Join(append(list, duck.Ident(step.Tag)), ", "), nil
+}
+
+// sameAsSource refuses to move bytes between types of different forms: nothing behind this would notice.
+func (ld *loader) sameAsSource(o drover.Column, target column) error {
+	rel, ok := ld.in.Relation.(*relation)
+	if s := ld.in.Source.Index(o.From); ok && s >= 0 && rel.columns[s].typ.sameForm(target.typ) {
+		return nil
+	}
+	return fmt.Errorf("%s cannot be stored as %s", o.Native, target.native)
 }
 
 // sent counts one row of a chunk.

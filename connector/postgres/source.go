@@ -188,9 +188,6 @@ func (s *source) read(ctx context.Context, conn *pgx.Conn) (*description, error)
 	if d.signature, err = s.signature(ctx, conn, d); err != nil {
 		return nil, err
 	}
-	if d.table != nil && d.table.rowSecurity {
-		s.env.Warn("%s: row-level security applies to this role: rows that its policies hide are not read", d.table.name)
-	}
 	return d, nil
 }
 

@@ -1,6 +1,9 @@
 package postgres
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // wire is the form of a value in binary COPY. Postgres's types share few of them: the send function decides, which a domain
 // inherits from its base and extensions such as citext from the type that they copy.
@@ -166,7 +169,8 @@ func (t *pgType) sameForm(u *pgType) bool {
 	}
 	switch a.wire {
 	case wireRaw:
-		return a.send == b.send && a.send != "" && a.name == b.name
+		// Names, but for the schema: each session qualifies what it does not see.
+		return a.send == b.send && a.send != "" && a.name[strings.LastIndexByte(a.name, '.')+1:] == b.name[strings.LastIndexByte(b.name, '.')+1:]
 	case wireArray:
 		return a.elem.sameForm(b.elem)
 	}
