@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/droverdata/drover/internal/fault"
 )
 
 // Local is the store of this machine's file systems. Areas are hidden folders on the dataset's own file system, so that a commit is a
@@ -56,12 +58,14 @@ func (Local) Open(_ context.Context, path string) (Reader, error) {
 }
 
 // Put implements Store.
-func (Local) Put(_ context.Context, path string, data []byte) error {
+func (Local) Put(ctx context.Context, path string, data []byte) error {
+	fault.Point(ctx)
 	return write(path, data, os.Rename)
 }
 
 // PutIfAbsent implements Store.
-func (Local) PutIfAbsent(_ context.Context, path string, data []byte) error {
+func (Local) PutIfAbsent(ctx context.Context, path string, data []byte) error {
+	fault.Point(ctx)
 	return write(path, data, os.Link)
 }
 
@@ -99,7 +103,8 @@ func write(path string, data []byte, place func(from, to string) error) (err err
 }
 
 // Remove implements Store.
-func (Local) Remove(_ context.Context, path string) error {
+func (Local) Remove(ctx context.Context, path string) error {
+	fault.Point(ctx)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -131,7 +136,10 @@ func (Local) Prune(_ context.Context, dir, root string) error {
 }
 
 // OpenArea implements Store.
-func (Local) OpenArea(_ context.Context, area string) error { return os.MkdirAll(area, 0o777) }
+func (Local) OpenArea(ctx context.Context, area string) error {
+	fault.Point(ctx)
+	return os.MkdirAll(area, 0o777)
+}
 
 // HasArea implements Store.
 func (Local) HasArea(_ context.Context, area string) (bool, error) { return exists(area) }
@@ -143,7 +151,8 @@ func (Local) Scratch(_ context.Context, area, name string) (string, error) {
 }
 
 // Stage implements Store. The token is the file's path within the area.
-func (Local) Stage(_ context.Context, area, file string) (string, error) {
+func (Local) Stage(ctx context.Context, area, file string) (string, error) {
+	fault.Point(ctx)
 	token, err := filepath.Rel(area, file)
 	if err != nil {
 		return "", err
@@ -172,7 +181,8 @@ func (l Local) Staged(ctx context.Context, area, token string) (Object, error) {
 }
 
 // Commit implements Store.
-func (Local) Commit(_ context.Context, area, token, path string) error {
+func (Local) Commit(ctx context.Context, area, token, path string) error {
+	fault.Point(ctx)
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
@@ -189,7 +199,8 @@ func (Local) Commit(_ context.Context, area, token, path string) error {
 func (Local) Sync(_ context.Context, dir string) error { return syncDir(dir) }
 
 // CloseArea implements Store. The rename closes the area at once, for whoever still writes into it.
-func (Local) CloseArea(_ context.Context, area string) error {
+func (Local) CloseArea(ctx context.Context, area string) error {
+	fault.Point(ctx)
 	closed := area + "~"
 	if err := os.RemoveAll(closed); err != nil {
 		return err
