@@ -3,18 +3,27 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/droverdata/drover"
 	"github.com/jackc/pgx/v5"
 )
 
-// The keys of chunks that stand for no value. A value that reads the same has its own bounds nevertheless.
+// The keys of chunks that stand for no value.
 const (
 	nullKey   = "(null)"
 	othersKey = "(other)"
 	wholeKey  = "(all)"
 )
+
+// shownKey is a value as a chunk's key. One that reads like the key of a chunk without a value is quoted.
+func shownKey(value string) string {
+	if value == nullKey || value == othersKey || value == wholeKey {
+		return strconv.Quote(value)
+	}
+	return value
+}
 
 // collated is an expression under the column's collation, which decides what is equal and what comes first.
 func collated(c *column, expr string) string {
@@ -53,7 +62,7 @@ func (p *planner) values(c drover.Chunking) error {
 		if key == nil {
 			b.Null, text = true, nullKey
 		} else {
-			text = *key
+			text = shownKey(*key)
 		}
 		if ok, err := p.emit(b, text, n); err != nil || !ok {
 			return err
@@ -109,7 +118,7 @@ func (p *planner) keyList(c drover.Chunking) error {
 	for _, key := range keys {
 		n := estimate(key)
 		listed += n
-		if ok, err := p.emit(bounds{By: by.name, Key: &key}, key, n); err != nil || !ok {
+		if ok, err := p.emit(bounds{By: by.name, Key: &key}, shownKey(key), n); err != nil || !ok {
 			return err
 		}
 	}

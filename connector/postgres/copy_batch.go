@@ -119,6 +119,7 @@ func (p *batchPool) put(b *batch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.out--
+	b.reset(0) // what waits in the pool has the usual size
 	if p.closed || len(p.free) >= 2*batches {
 		b.free()
 		return

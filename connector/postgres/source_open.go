@@ -66,7 +66,10 @@ func (s *source) Open(ctx context.Context, session *duck.Session, schema drover.
 		r.chunks = append(r.chunks, b)
 	}
 	if st.Spool != "" {
-		return r, r.openSpool(st.Spool)
+		if err := r.openSpool(st.Spool); err != nil {
+			return nil, err
+		}
+		return r, nil
 	}
 	conn, err := r.begin()
 	if err != nil {
