@@ -29,6 +29,7 @@ type copyIn struct {
 	buf  []byte
 	rows int64
 
+	ctx    context.Context
 	full   chan []byte
 	free   chan []byte
 	ended  chan struct{} // closed when the server has answered
@@ -44,7 +45,7 @@ type copyIn struct {
 // startCopy sends sql on conn.
 func startCopy(ctx context.Context, conn *pgconn.PgConn, sql string) *copyIn {
 	w := &copyIn{
-		buf: append(make([]byte, 0, keepBytes), pgcopy.Header...), full: make(chan []byte, buffers), free: make(chan []byte, buffers+2),
+		ctx: ctx, buf: append(make([]byte, 0, keepBytes), pgcopy.Header...), full: make(chan []byte, buffers), free: make(chan []byte, buffers+2),
 		ended: make(chan struct{}), gone: make(chan struct{}),
 	}
 	w.done.Go(func() {
@@ -97,8 +98,11 @@ func (w *copyIn) flush(all bool) error {
 	return nil
 }
 
-// failure is the reason of a COPY that ended early.
+// failure is the reason of a COPY that ended early. A cancelled context closes the connection, which is not the reason.
 func (w *copyIn) failure() error {
+	if w.ctx.Err() != nil {
+		return context.Cause(w.ctx)
+	}
 	if w.failed != nil {
 		return wrap(w.failed, "copy into the target")
 	}
