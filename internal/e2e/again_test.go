@@ -184,6 +184,28 @@ func TestRunName(t *testing.T) {
 	}
 }
 
+// TestTwoDriversPublishFilesOnce: beside a live driver on the same ledger the same command joins; both report what was published.
+func TestTwoDriversPublishFilesOnce(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	tripsFolder(t, p)
+	p.write(t, "job.yaml", taxiJob("chunk: {rows: 1000}", "error"))
+	drivers := []*process{p.start(t, "run", "job.yaml", "--run", "both", "--json"), p.start(t, "run", "job.yaml", "--run", "both", "--json")}
+	var files []int64
+	for _, d := range drivers {
+		end := d.wait(t)
+		if end.code != 0 {
+			t.Fatalf("exit %d\n%s", end.code, end.stderr)
+		}
+		files = append(files, end.summary(t).Files)
+	}
+	files = append(files, p.must(t, "run", "job.yaml", "--run", "both", "--json").summary(t).Files)
+	if files[0] == 0 || files[0] != files[1] || files[0] != files[2] {
+		t.Errorf("the drivers, and a late one, report %d files", files)
+	}
+	samePartitions(t, gotPartitions(t, p, "out"), wantPartitions(t, p))
+}
+
 // TestDryRun: real reads, real transform, real row counts; no sink, no publish, no ledger kept.
 func TestDryRun(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -64,8 +65,27 @@ func (r *runner) publish(ctx context.Context) (again bool, err error) {
 		return false, fmt.Errorf("publish: %w", err)
 	}
 	fault.Point(ctx)
-	r.files = published.Files
+	if err := r.keepFiles(ctx, published.Files); err != nil {
+		return false, err
+	}
 	return false, r.close(ctx, "")
+}
+
+// keepFiles records how many files were published, for those who only find the run finished.
+func (r *runner) keepFiles(ctx context.Context, files int64) error {
+	if files == 0 {
+		return nil
+	}
+	r.doc.Files = files
+	data, err := json.Marshal(r.doc)
+	if err != nil {
+		return fmt.Errorf("encode the run's plan: %w", err)
+	}
+	if err := r.o.Ledger.SetDoc(ctx, r.run.UID, r.plan.Fingerprint, data); err != nil {
+		return fmt.Errorf("record what was published: %w", err)
+	}
+	fault.Point(ctx)
+	return nil
 }
 
 func (r *runner) close(ctx context.Context, message string) error {

@@ -87,7 +87,6 @@ type runner struct {
 	doc    doc
 	begun  time.Time
 	events *events
-	files  int64
 	peak   int64
 	// resumed and joined say how this process came to the run.
 	resumed bool
@@ -203,13 +202,19 @@ func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error)
 	if err != nil {
 		return Summary{}, err
 	}
+	var kept doc
+	if len(run.Doc) > 0 {
+		if err := json.Unmarshal(run.Doc, &kept); err != nil {
+			return Summary{}, fmt.Errorf("decode the plan of run %s: %w", run.ID, err)
+		}
+	}
 	s := Summary{
 		Run: run.ID, Job: run.Job, State: string(run.State), Engine: r.o.EngineName, Resumed: r.resumed, DryRun: r.o.DryRun,
 		Chunks: Counts{
 			Total: t.Total(), Finished: t.Chunks[ledger.ChunkFinished], Error: t.Chunks[ledger.ChunkError],
 			Pending: t.Chunks[ledger.Pending] + t.Chunks[ledger.Running],
 		},
-		RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut, Files: r.files,
+		RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut, Files: kept.Files,
 		Seconds: time.Since(r.begun).Seconds(), Workers: slots, PeakMemoryBytes: max(t.PeakMemory, r.peak),
 	}
 	early, ok := r.o.Job.Sink.(earlyCommitter)
@@ -239,4 +244,6 @@ type doc struct {
 	SinkIdentity   string          `json:"sink_identity"`
 	SourceState    json.RawMessage `json:"source_state,omitempty"`
 	SinkState      json.RawMessage `json:"sink_state,omitempty"`
+	// Files is how many files were published.
+	Files int64 `json:"files,omitempty"`
 }
