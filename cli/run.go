@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"errors"
 	"os"
 	"path/filepath"
@@ -160,13 +161,14 @@ func (a *app) run(ctx context.Context, path string, f runFlags) (err error) {
 
 // runWith opens ledger and engine around a run.
 func (a *app) runWith(ctx context.Context, o run.Options, s settings, f runFlags) (_ run.Summary, err error) {
+	shared := o.TempDir
+	o.TempDir = filepath.Join(shared, fmt.Sprintf("driver-%d-0", os.Getpid()))
+	if err := os.MkdirAll(o.TempDir, 0o700); err != nil {
+		return run.Summary{}, drover.Errorf(drover.Refused, "create the driver's scratch directory: %w", err)
+	}
+	defer os.RemoveAll(o.TempDir) //nolint:errcheck // the next run sweeps it
 	if f.dryRun {
-		throwaway, err := os.MkdirTemp(o.TempDir, "dry-run-")
-		if err != nil {
-			return run.Summary{}, drover.Errorf(drover.Refused, "create a ledger for the dry run: %w", err)
-		}
-		defer os.RemoveAll(throwaway) //nolint:errcheck // a leftover does no harm
-		s.ledger = filepath.Join(throwaway, "ledger.db")
+		s.ledger = filepath.Join(o.TempDir, "dry-run.db")
 	}
 	l, err := openLedger(ctx, s.ledger)
 	if err != nil {
@@ -174,7 +176,7 @@ func (a *app) runWith(ctx context.Context, o run.Options, s settings, f runFlags
 	}
 	defer func() { err = errors.Join(err, l.Shutdown()) }()
 	o.Ledger, o.LedgerName, o.Shared = l, l.name, l.shared
-	if o.Engine, err = a.engine(o.Registry, s, o.TempDir, f.inProcess, o.Events); err != nil {
+	if o.Engine, err = a.engine(o.Registry, s, shared, f.inProcess, o.Events); err != nil {
 		return run.Summary{}, err
 	}
 	defer func() { err = errors.Join(err, o.Engine.Close()) }()

@@ -25,7 +25,8 @@ type Options struct {
 	Workers int
 	// Memory is the budget of all workers together in bytes.
 	Memory int64
-	// TempDir is where workers have their scratch directories. What dead processes left there is removed.
+	// TempDir is where workers have their scratch directories ("worker-PID-N", PID the driver's) and drivers theirs
+	// ("driver-PID-N"). Those of dead drivers are removed.
 	TempDir string
 	// Warn receives warnings of workers. It may be called concurrently.
 	Warn func(string)
@@ -120,7 +121,7 @@ func sweep(dir string) error {
 	}
 	for _, entry := range entries {
 		parts := strings.Split(entry.Name(), "-")
-		if len(parts) != 3 || parts[0] != "worker" {
+		if len(parts) != 3 || parts[0] != "worker" && parts[0] != "driver" {
 			continue
 		}
 		pid, err := strconv.Atoi(parts[1])
