@@ -10,6 +10,9 @@ import (
 	"github.com/droverdata/drover/internal/duck"
 )
 
+// maxDigits is the precision of DuckDB's widest decimal. It reads wider ones as DOUBLE, which loses digits.
+const maxDigits = 38
+
 // shape is the columns of a file, in its own order.
 type shape []drover.Column
 
@@ -83,7 +86,7 @@ func parquetShape(ctx context.Context, s *duck.Session, path string) (shape, err
 	var names []string
 	var nulls []bool
 	skip, first := 0, true
-	err = texts(ctx, s, "SELECT name, num_children, duckdb_type FROM parquet_schema("+src+") ORDER BY column_id", func(row []cell) error {
+	err = texts(ctx, s, "SELECT name, num_children, duckdb_type, precision FROM parquet_schema("+src+") ORDER BY column_id", func(row []cell) error {
 		children := 0
 		if !row[1].Null {
 			n, err := strconv.Atoi(row[1].Text)
@@ -91,6 +94,10 @@ func parquetShape(ctx context.Context, s *duck.Session, path string) (shape, err
 				return fmt.Errorf("number of children of %s: %w", row[0].Text, err)
 			}
 			children = n
+		}
+		if digits, err := strconv.Atoi(row[3].Text); err == nil && digits > maxDigits {
+			return drover.Errorf(drover.Refused, "column %q of %s is a decimal of %d digits, and drover carries %d", row[0].Text, path, digits, maxDigits).
+				WithHint("write it with fewer digits, or leave the file out of source.files.path")
 		}
 		switch {
 		case first:
@@ -103,6 +110,9 @@ func parquetShape(ctx context.Context, s *duck.Session, path string) (shape, err
 		}
 		return nil
 	})
+	if drover.KindOf(err) == drover.Refused {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the schema of %s: %w", path, err)
 	}

@@ -67,7 +67,7 @@ class Checks:
     def __init__(self, drover: str, folder: pathlib.Path):
         self.drover, self.folder, self.done, self.wrong = drover, folder, 0, 0
 
-    def run(self, name: str, table: pa.Table, sink: str, steps: str = "[]") -> str:
+    def run(self, name: str, table: pa.Table, sink: str, steps: str = "[]", **options) -> str:
         source = self.folder / name / "in"
         source.mkdir(parents=True)
         half = (table.num_rows + 1) // 2
@@ -75,7 +75,7 @@ class Checks:
         pq.write_table(table.slice(half), source / "b.parquet")
         job = self.folder / name / "job.yaml"
         job.write_text(f"name: {name}\nsource: {{files: {{path: in}}}}\nsteps: {steps}\nsink: {{files: {{path: out{sink}}}}}\n")
-        subprocess.run([self.drover, "run", "job.yaml", "--quiet"], cwd=job.parent, check=True)
+        subprocess.run([self.drover, "run", "job.yaml", "--quiet"], cwd=job.parent, check=True, **options)
         return str(self.folder / name / "out")
 
     def same(self, what: str, got, want) -> None:
@@ -113,6 +113,17 @@ def check_types(c: Checks) -> None:
     pandas = pd.read_parquet(out, dtype_backend="pyarrow").sort_values("id")
     for name in ("i64", "u64", "d38", "tz", "text"):
         c.same(f"pandas: {name}", [None if v is pd.NA else v for v in pandas[name].tolist()], [None if v is None else v for v in want[name].to_pylist()])
+
+
+def check_refused(c: Checks) -> None:
+    """What cannot be carried exactly is refused by name, never rounded."""
+    table = pa.table({"id": [1], "wide": pa.array([decimal.Decimal("1.23")], pa.decimal256(50, 2))})
+    try:
+        c.run("refused", table, "", capture_output=True)
+    except subprocess.CalledProcessError as e:
+        c.same("drover: a decimal of 50 digits", (e.returncode, b"wide" in e.stderr), (3, True))
+    else:
+        c.same("drover: a decimal of 50 digits", "written", "refused")
 
 
 def check_uuid(c: Checks) -> None:
@@ -176,7 +187,7 @@ def main() -> int:
     drover = str(pathlib.Path(sys.argv[1]).resolve())
     with tempfile.TemporaryDirectory() as folder:
         c = Checks(drover, pathlib.Path(folder))
-        for check in (check_types, check_uuid, check_partitions, check_empty, check_formats):
+        for check in (check_types, check_refused, check_uuid, check_partitions, check_empty, check_formats):
             c.raises(check.__name__, lambda check=check: check(c))
     readers = f"pyarrow {pa.__version__}, polars {pl.__version__}, pandas {pd.__version__}"
     print(f"{c.done} comparisons by {readers}: {c.wrong or 'none'} wrong")
