@@ -29,6 +29,9 @@ func newError(kind drover.Kind, typ db.ErrorType, msg, sql string) *drover.Error
 	}
 	if typ == db.ErrorTypeOutOfMemory || e.Code == "Out of Memory Error" {
 		e.Kind = drover.Overrun
+		// What DuckDB suggests are settings of its own, which a job cannot set.
+		e.Message, _, _ = strings.Cut(e.Message, "\n\nPossible solutions")
+		e.Hint = "give more --memory, fewer --workers, or smaller chunks"
 	}
 	return e
 }
