@@ -79,7 +79,7 @@ func TestCompanies(t *testing.T) {
 		// keys are the chunks' keys in the ledger, where they are a matter of the rules; where limits the rows expected.
 		keys, where string
 	}{
-		{name: "by value", source: table, chunk: by, mode: "replace", keys: "| 1|(null)|(null)|00501|1,2|10016|99501|NULL|a\"b|it's|x%y|东京"},
+		{name: "by value", source: table, chunk: by, mode: "replace", keys: "| 1|\"(null)\"|(null)|00501|1,2|10016|99501|NULL|a\"b|it's|x%y|东京"},
 		{name: "rule 21 keys and others", source: table, chunk: keys + "}", mode: "append", keys: "(other)|00501|10016|it's|nobody lives here"},
 		{
 			name: "rule 21 others ignored", source: table, chunk: keys + ", others: ignore}", mode: "append", keys: "00501|10016|it's|nobody lives here",

@@ -79,6 +79,29 @@ func TestServerRefusals(t *testing.T) {
 	})
 }
 
+// TestWrittenPasswords: a password that stands in the job file or on the command line is not shown with the line that is wrong.
+func TestWrittenPasswords(t *testing.T) {
+	t.Parallel()
+	job := func(url, rest string) string {
+		return "name: p\nsource: {postgres: {url: \"" + url + "\", " + rest + "}}\nsink: {files: {path: out}}\n"
+	}
+	plain := "postgres://me:" + secret + "@127.0.0.1:1/db"
+	checkRefusals(t, job(plain, "table: x"), nil, []refusal{
+		{name: "unreachable", code: 3, says: []string{"127.0.0.1:1"}},
+		{name: "wrong key in its line", text: job(plain, "tabel: x"), code: 2, says: []string{"job.yaml:2:", `"table"`}},
+		{name: "not YAML behind it", text: job(plain, "table: [x"), code: 2, says: []string{"job.yaml:"}},
+		{name: "slash in the password", text: job("postgres://me:a/"+secret+"@127.0.0.1:1/db", "table: x"), code: 2, says: []string{"job.yaml:2:"}},
+		{name: "percent in the password", text: job("postgres://me:%"+secret+"@127.0.0.1:1/db", "table: x"), code: 2, says: []string{"job.yaml:2:"}},
+		{name: "as a parameter", text: job("postgres://127.0.0.1:1/db?user=me&password="+secret, "table: x"), code: 3, says: []string{"127.0.0.1:1"}},
+		{name: "as a keyword", text: job("host=127.0.0.1 port=1 user=me password='"+secret+"' dbname=db", "table: x"), code: 3, says: []string{"refused"}},
+		{name: "as a variable", text: "vars: {PW: " + secret + "}\n" + job("postgres://me:${PW}@127.0.0.1:1/db", "table: x"), code: 3, says: []string{"127.0.0.1:1"}},
+		{name: "on the command line", text: job("postgres://me:${PW}@127.0.0.1:1/db", "tabel: x"), args: []string{"run", "job.yaml", "--set", "PW=" + secret}, code: 2, says: []string{`"table"`}},
+		{name: "of the ledger", args: []string{"run", "job.yaml", "--ledger", "postgres://me:a/" + secret + "@127.0.0.1:1/db"}, code: 2, says: []string{"ledger"}},
+		{name: "of init", args: []string{"init", "postgres://me:" + secret + "@127.0.0.1:1/db#t"}, code: 3, says: []string{"127.0.0.1:1"}},
+		{name: "of status", args: []string{"status", "--ledger", plain}, code: 3, says: []string{"127.0.0.1:1"}},
+	})
+}
+
 // TestPostgresSinkRefusals: source and target are compared from the catalogs before a byte moves (exactness.md 29).
 func TestPostgresSinkRefusals(t *testing.T) {
 	t.Parallel()
