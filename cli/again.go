@@ -3,12 +3,17 @@ package cli
 import (
 	"regexp"
 	"strings"
+
+	"github.com/droverdata/drover/internal/redact"
 )
 
 // once are flags that a resuming command must not repeat.
 var once = map[string]bool{"--new": true, "--keep-committed": true, "--retry-errors": true}
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
+
+// secretName finds names of variables whose values are likely secrets.
+var secretName = regexp.MustCompile(`(?i)pass|secret|token|key|credential|_url$|dsn`)
 
 // again returns the command that goes on with the run that the process's own command line is about. Values that may be secret are
 // replaced by their names.
@@ -27,7 +32,7 @@ func (a *app) again() string {
 			arg = "--set=" + hideValue(value)
 		}
 		set = arg == "--set"
-		words = append(words, quote(scrub(arg)))
+		words = append(words, quote(redact.Passwords(arg)))
 	}
 	return strings.Join(words, " ")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/monitor"
+	"github.com/droverdata/drover/internal/redact"
 	"github.com/spf13/cobra"
 )
 
@@ -83,13 +84,13 @@ func (a *app) showErrors(ctx context.Context, l ledger.Ledger, id, ledgerFlag st
 	if len(found.Errors) > 0 {
 		found.Retry = "drover run " + quote(jobFileOf(".", r.Job)) + " --retry-errors"
 		if ledgerFlag != "" {
-			found.Retry += " --ledger " + quote(scrub(ledgerFlag))
+			found.Retry += " --ledger " + quote(redact.Passwords(ledgerFlag))
 		}
 	}
 	if asJSON {
 		return a.printJSON(found)
 	}
-	a.printf("%s", scrub(found.text()))
+	a.printf("%s", redact.Passwords(found.text()))
 	return nil
 }
 

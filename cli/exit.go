@@ -15,6 +15,7 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/jobfile"
 	"github.com/droverdata/drover/internal/monitor"
+	"github.com/droverdata/drover/internal/redact"
 )
 
 // Exit codes, as docs/commands.md lists them.
@@ -35,7 +36,7 @@ func (a *app) end(err error) int {
 	if err == nil || errors.Is(err, errChunksFailed) || code == exitInterrupted && a.shown {
 		return code
 	}
-	a.errorf("%s", scrub(describe(err)))
+	a.errorf("%s", redact.Passwords(describe(err)))
 	return code
 }
 
@@ -94,7 +95,7 @@ func block(label, text string) string {
 
 // reportPanic tells about a defect of drover without its stack, which goes into a file.
 func (a *app) reportPanic(r any) int {
-	stack := scrub(fmt.Sprintf("%s\n%v\n\n%s", buildVersion(), r, debug.Stack()))
+	stack := redact.Passwords(fmt.Sprintf("%s\n%v\n\n%s", buildVersion(), r, debug.Stack()))
 	where := "it could not be written down"
 	name := filepath.Join(stateDir, "crash-"+time.Now().UTC().Format("20060102-150405")+".txt")
 	if err := os.MkdirAll(stateDir, 0o755); err == nil {
@@ -103,7 +104,7 @@ func (a *app) reportPanic(r any) int {
 		}
 	}
 	message, _, _ := strings.Cut(fmt.Sprint(r), "\n")
-	a.errorf("%s%s", scrub(block("error", "drover itself failed, which is a defect: "+message)),
+	a.errorf("%s%s", redact.Passwords(block("error", "drover itself failed, which is a defect: "+message)),
 		block("next", "please report it; "+where+". What was committed is safe, and the same command resumes the run"))
 	return exitRefused
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/droverdata/drover/connector/files"
 	"github.com/droverdata/drover/connector/postgres"
 	"github.com/droverdata/drover/internal/jobfile"
+	"github.com/droverdata/drover/internal/redact"
 	"github.com/spf13/cobra"
 )
 
@@ -128,7 +129,7 @@ func (a *app) schemaOf(ctx context.Context, spec drover.Source) (_ drover.Schema
 	source, err := all.All().OpenSource(ctx, spec, connector.Env{
 		TempDir: dir, Application: "drover/init",
 		Warn: func(format string, args ...any) {
-			a.errorf("%s", scrub(block("warning", fmt.Sprintf(format, args...))))
+			a.errorf("%s", redact.Passwords(block("warning", fmt.Sprintf(format, args...))))
 		},
 	})
 	if err != nil {

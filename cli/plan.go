@@ -13,6 +13,7 @@ import (
 	"github.com/droverdata/drover/internal/bind"
 	"github.com/droverdata/drover/internal/jobfile"
 	"github.com/droverdata/drover/internal/plan"
+	"github.com/droverdata/drover/internal/redact"
 	"github.com/spf13/cobra"
 )
 
@@ -53,7 +54,7 @@ func (a *app) plan(ctx context.Context, file *jobfile.File, asJSON bool) (err er
 	bound, err := bind.Bind(ctx, all.All(), file.Job, connector.Env{
 		Timezone: file.Job.Timezone, TempDir: dir, Application: "drover/plan", Connections: file.Job.Limits.SourceConnections,
 		Warn: func(format string, args ...any) {
-			a.errorf("%s", scrub(block("warning", fmt.Sprintf(format, args...))))
+			a.errorf("%s", redact.Passwords(block("warning", fmt.Sprintf(format, args...))))
 		},
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/jobfile"
 	"github.com/droverdata/drover/internal/memory"
+	"github.com/droverdata/drover/internal/redact"
 )
 
 const (
@@ -85,7 +86,7 @@ func (a *app) resolve(f flags, job drover.Job) (settings, error) {
 		engine = a.getenv("DROVER_ENGINE")
 	}
 	if engine != "" && engine != "local" {
-		return s, drover.Errorf(drover.Invalid, "unknown engine %q", scrub(engine)).WithHint("this version has the engine local")
+		return s, drover.Errorf(drover.Invalid, "unknown engine %q", redact.Passwords(engine)).WithHint("this version has the engine local")
 	}
 	if err := a.resolveLease(&s); err != nil {
 		return s, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/monitor"
+	"github.com/droverdata/drover/internal/redact"
 	"github.com/spf13/cobra"
 )
 
@@ -213,7 +214,7 @@ func (s runStatus) text() string {
 	if s.Message != "" {
 		state += ": " + s.Message
 	}
-	line("state", "%s", scrub(state))
+	line("state", "%s", redact.Passwords(state))
 	times := "started " + s.StartedAt.Local().Format("2006-01-02 15:04:05")
 	if s.FinishedAt != nil {
 		times += ", finished " + s.FinishedAt.Local().Format("2006-01-02 15:04:05") + ", took " + s.took()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/redact"
 	"github.com/droverdata/drover/internal/vocabulary"
 )
 
@@ -99,7 +100,7 @@ func (d *decoder) text(n *node, path string, f vocabulary.Field, want string) (s
 	}
 	if strings.TrimSpace(n.value) == "" {
 		if n.interpolated() {
-			return "", d.fail(d.extent(n), drover.Errorf(drover.Invalid, "%s is empty: %s is set to nothing", path, mask(n.text)))
+			return "", d.fail(d.extent(n), drover.Errorf(drover.Invalid, "%s is empty: %s is set to nothing", path, redact.Passwords(n.text)))
 		}
 		return "", d.fail(d.extent(n), drover.Errorf(drover.Invalid, "%s is empty", path).WithHint("%s", example(f)))
 	}
@@ -219,9 +220,9 @@ func (d *decoder) boolean(n *node, v reflect.Value, path string, f vocabulary.Fi
 // shown is a scalar's value for a message: as it was written, so that nothing that was interpolated is told.
 func (d *decoder) shown(n *node) string {
 	if n.style == plain {
-		return shorten(mask(n.text))
+		return shorten(redact.Passwords(n.text))
 	}
-	return strconv.Quote(shorten(mask(n.text)))
+	return strconv.Quote(shorten(redact.Passwords(n.text)))
 }
 
 func shorten(text string) string {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/redact"
 	"github.com/droverdata/drover/internal/vocabulary"
 )
 
@@ -126,7 +127,7 @@ func (in *interpolator) reference(n *node, text string, i, base int) (ref, error
 	name, fallback, has := strings.Cut(text[i+2:closing], ":-")
 	if !variableName.MatchString(name) {
 		at := in.rawPlace(n, base+i, closing+1-i)
-		return ref{}, in.fail(at, drover.Errorf(drover.Invalid, "%s is not a variable", mask(text[i:closing+1])).
+		return ref{}, in.fail(at, drover.Errorf(drover.Invalid, "%s is not a variable", redact.Passwords(text[i:closing+1])).
 			WithHint("Write ${NAME} or ${NAME:-default}, with letters, digits and _ in the name, or $${ for a literal ${."))
 	}
 	return ref{name: name, fallback: fallback, hasFallback: has, fallbackBase: base + closing - len(fallback), end: closing + 1}, nil

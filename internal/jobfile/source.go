@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/redact"
 )
 
 // The largest job file, in bytes and lines: far more than anyone writes, and little enough for a YAML parser whose time grows with
@@ -75,7 +76,7 @@ func (s *source) checkCharacters() error {
 // fail places err in the file.
 func (s *source) fail(at place, err *drover.Error) error {
 	clean := *err
-	clean.Message, clean.Hint = mask(err.Message), mask(err.Hint)
+	clean.Message, clean.Hint = redact.Passwords(err.Message), redact.Passwords(err.Hint)
 	e := &Error{File: s.name, Line: at.line, Column: at.column, Width: max(1, at.width), Err: &clean}
 	if at.line < 1 || at.line > len(s.lines) {
 		e.Line, e.Column = 0, 0
@@ -101,7 +102,7 @@ type snippet struct {
 func (s *source) snippet(line, column int) snippet {
 	runes := s.lines[line-1]
 	column = min(max(column, 1), len(runes)+1)
-	shown := []rune(mask(strings.Map(printable, string(runes))))
+	shown := []rune(redact.Passwords(strings.Map(printable, string(runes))))
 	// Masking keeps what precedes a password, so the place moves by as much as the text up to it does.
 	caret := column
 	if len(shown) != len(runes) {
@@ -122,6 +123,25 @@ func (s *source) snippet(line, column int) snippet {
 		return snippet{text, caret - start}
 	}
 	return snippet{string(runes), caret}
+}
+
+// maskedColumn returns where the character at column stands once passwords are hidden.
+func maskedColumn(text string, column int) int {
+	at := 0 // the byte offset of column
+	for range column - 1 {
+		_, size := utf8.DecodeRuneInString(text[at:])
+		at += size
+	}
+	shift := 0
+	for _, m := range redact.Find(text) {
+		switch {
+		case at >= m[1]:
+			shift += len(redact.Hidden) - utf8.RuneCountInString(text[m[0]:m[1]])
+		case at > m[0]:
+			shift -= utf8.RuneCountInString(text[m[0]:at])
+		}
+	}
+	return column + shift
 }
 
 // forbidden reports whether a job file may not hold r as it is: a control character, a second byte order mark, or a line end that only some
