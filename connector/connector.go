@@ -186,6 +186,17 @@ type Sink interface {
 	Close() error
 }
 
+// Local is a Source or a Sink on paths of a machine: another machine that joins a run may have other files there, or none. It is
+// optional. Where the ledger is shared the planner marks the places, and a joiner that does not find the mark is refused (exactness.md 19).
+type Local interface {
+	// Mark leaves a hidden file called name beside the data, and returns the folders that have it: those that it may write to.
+	Mark(ctx context.Context, name string) (places []string, err error)
+	// Unmarked returns those of places where there is no such file.
+	Unmarked(ctx context.Context, name string, places []string) ([]string, error)
+	// Unmark removes the files.
+	Unmark(ctx context.Context, name string, places []string) error
+}
+
 // Env is what a connector may use of the process it is opened in.
 type Env struct {
 	// Timezone is the job's.

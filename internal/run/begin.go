@@ -106,7 +106,7 @@ func (r *runner) start(ctx context.Context) error {
 	}
 	chunking := r.o.Job.Frame.Chunk
 	stage := r.plan.Stages[0]
-	d := doc{Plan: r.plan, SourceIdentity: r.bound.SourceIdentity, SinkIdentity: r.bound.Check.Identity}
+	d := doc{Plan: r.plan, SourceIdentity: r.bound.SourceIdentity, SinkIdentity: r.bound.Check.Identity, Host: hostname()}
 	var err error
 	if d.SourceState, err = r.bound.Source.Begin(ctx, chunking, nil); err != nil {
 		return r.giveUp(ctx, err)
@@ -129,6 +129,9 @@ func (r *runner) start(ctx context.Context) error {
 		}
 	}
 	fault.Point(ctx)
+	if err := r.mark(ctx, &d); err != nil {
+		return r.giveUp(ctx, err)
+	}
 	data, err := json.Marshal(d)
 	if err != nil {
 		return fmt.Errorf("encode the run's plan: %w", err)
@@ -173,6 +176,9 @@ func (r *runner) resume(ctx context.Context) error {
 	}
 	r.plan = r.doc.Plan
 	if err := r.sameEnds(); err != nil {
+		return err
+	}
+	if err := r.checkMarks(ctx); err != nil {
 		return err
 	}
 	if err := r.evictDead(ctx); err != nil {
@@ -257,6 +263,24 @@ func (r *runner) abandon(ctx context.Context) error {
 			return fmt.Errorf("decode the plan of run %s: %w", r.run.ID, err)
 		}
 	}
+	if len(r.run.Doc) > 0 {
+		if err := r.undo(ctx, old); err != nil {
+			return err
+		}
+	}
+	if err := r.o.Ledger.Close(ctx, r.run.UID, ledger.Abandoned, "abandoned by --new"); err != nil {
+		return fmt.Errorf("abandon run %s: %w", r.run.ID, err)
+	}
+	return nil
+}
+
+// undo removes what the unfinished run in r.run staged in this job's target. A run into another target cannot be undone from here: its
+// address is not in the ledger.
+func (r *runner) undo(ctx context.Context, old doc) error {
+	if old.SinkIdentity != r.bound.Check.Identity {
+		r.events.send(monitor.Warning{Text: fmt.Sprintf("what run %s staged in %s stays there: this job writes elsewhere", r.run.ID, old.Plan.Stages[0].Sink.Text)})
+		return nil
+	}
 	if c, ok := r.o.Job.Sink.(earlyCommitter); ok && c.CommitsEarly() && !r.o.KeepCommitted {
 		t, err := r.o.Ledger.Totals(ctx, r.run.UID)
 		if err != nil {
@@ -267,15 +291,11 @@ func (r *runner) abandon(ctx context.Context) error {
 				WithHint("resume it with the same command without --new, or accept its rows with --new --keep-committed")
 		}
 	}
-	if len(r.run.Doc) > 0 || r.run.State != ledger.Planned {
-		if _, err := r.bound.Sink.Abort(ctx, r.sinkRun(old.SinkState)); err != nil {
-			return fmt.Errorf("undo what run %s staged: %w", r.run.ID, err)
-		}
+	if _, err := r.bound.Sink.Abort(ctx, r.sinkRun(old.SinkState)); err != nil {
+		return fmt.Errorf("undo what run %s staged: %w", r.run.ID, err)
 	}
-	if err := r.o.Ledger.Close(ctx, r.run.UID, ledger.Abandoned, "abandoned by --new"); err != nil {
-		return fmt.Errorf("abandon run %s: %w", r.run.ID, err)
-	}
-	return nil
+	r.doc = old
+	return r.unmark(ctx)
 }
 
 // What a sink may say of itself beyond drover.Sink.

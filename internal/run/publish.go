@@ -89,6 +89,9 @@ func (r *runner) keepFiles(ctx context.Context, files int64) error {
 }
 
 func (r *runner) close(ctx context.Context, message string) error {
+	if err := r.unmark(ctx); err != nil {
+		return err
+	}
 	if err := r.o.Ledger.Close(ctx, r.run.UID, ledger.Finished, message); err != nil {
 		return fmt.Errorf("record that the run is finished: %w", err)
 	}

@@ -244,6 +244,10 @@ type doc struct {
 	SinkIdentity   string          `json:"sink_identity"`
 	SourceState    json.RawMessage `json:"source_state,omitempty"`
 	SinkState      json.RawMessage `json:"sink_state,omitempty"`
+	// SourceMarks and SinkMarks are the folders that hold the run's mark (connector.Local), and Host the machine that planned it.
+	SourceMarks []string `json:"source_marks,omitempty"`
+	SinkMarks   []string `json:"sink_marks,omitempty"`
+	Host        string   `json:"host"`
 	// Files is how many files were published.
 	Files int64 `json:"files,omitempty"`
 }

@@ -1,0 +1,68 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+)
+
+// markName is the hidden file by which machines find out that they see the same folders (exactness.md 19).
+func (r *runner) markName() string { return ".drover-mark-" + r.run.UID }
+
+// mark leaves the run's mark beside a local source and a local sink, where other machines may join.
+func (r *runner) mark(ctx context.Context, d *doc) (err error) {
+	if !r.o.Shared || r.o.DryRun {
+		return nil
+	}
+	if l, ok := r.bound.Source.(connector.Local); ok {
+		if d.SourceMarks, err = l.Mark(ctx, r.markName()); err != nil {
+			return fmt.Errorf("mark the source: %w", err)
+		}
+	}
+	if l, ok := r.bound.Sink.(connector.Local); ok {
+		if d.SinkMarks, err = l.Mark(ctx, r.markName()); err != nil {
+			return fmt.Errorf("mark the sink: %w", err)
+		}
+	}
+	return nil
+}
+
+// checkMarks refuses to work on a run whose folders this machine does not see.
+func (r *runner) checkMarks(ctx context.Context) error {
+	for end, places := range r.ends() {
+		missing, err := end.Unmarked(ctx, r.markName(), places)
+		if err != nil {
+			return drover.Errorf(drover.Refused, "%w", err)
+		}
+		if len(missing) > 0 {
+			return drover.Errorf(drover.Refused, "run %s was planned on %s, and this machine does not see the same %s", r.run.ID, r.doc.Host, strings.Join(missing, ", ")).
+				WithHint("mount the same folder here, or run drover on %s", r.doc.Host)
+		}
+	}
+	return nil
+}
+
+// unmark removes the marks of a run that is over.
+func (r *runner) unmark(ctx context.Context) error {
+	var errs []error
+	for end, places := range r.ends() {
+		errs = append(errs, end.Unmark(ctx, r.markName(), places))
+	}
+	return errors.Join(errs...)
+}
+
+// ends are the marked ends of the run with their folders.
+func (r *runner) ends() map[connector.Local][]string {
+	ends := map[connector.Local][]string{}
+	if l, ok := r.bound.Source.(connector.Local); ok && len(r.doc.SourceMarks) > 0 {
+		ends[l] = r.doc.SourceMarks
+	}
+	if l, ok := r.bound.Sink.(connector.Local); ok && len(r.doc.SinkMarks) > 0 {
+		ends[l] = r.doc.SinkMarks
+	}
+	return ends
+}
