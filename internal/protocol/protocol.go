@@ -1,6 +1,6 @@
 // Package protocol is the language between a driver and its workers: one JSON line per message. The driver writes
-// Tasks to the worker's standard input; the worker answers each with any number of Progress messages and one Result on its
-// standard output, and ends on EOF.
+// Tasks to the worker's standard input; the worker answers each with any number of progress messages and warnings and
+// one Result on its standard output, and ends on EOF.
 package protocol
 
 import (
@@ -59,9 +59,8 @@ type Progress struct {
 
 // Result is the end of an attempt: receipts, or an error.
 type Result struct {
-	Receipts   []connector.Receipt `json:"receipts,omitempty"`
-	PeakMemory int64               `json:"peak_memory_bytes"`
-	Error      *drover.Error       `json:"error,omitempty"`
+	Receipts []connector.Receipt `json:"receipts,omitempty"`
+	Error    *drover.Error       `json:"error,omitempty"`
 }
 
 // Message is one line from a worker: exactly one field is set.

@@ -10,6 +10,7 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/monitor"
+	"github.com/droverdata/drover/internal/protocol"
 )
 
 const (
@@ -24,7 +25,7 @@ const (
 
 // fail records a failed attempt and decides what becomes of its chunks. stopping says that the run itself is being stopped.
 func (p *pool) fail(ctx context.Context, task ledger.Task, cause error, stopping bool) {
-	e := p.asError(cause)
+	e := protocol.AsError(cause)
 	f := p.verdict(task, e, stopping || p.stuck(e))
 	err := p.o.Ledger.Fail(ctx, p.run.UID, task.Token, f)
 	if err != nil {
@@ -111,16 +112,4 @@ func mendable(k drover.Kind) bool { return k == drover.Transient || k == drover.
 func backoff(attempts int) time.Duration {
 	limit := min(maxDelay, baseDelay<<min(attempts, 10))
 	return rand.N(limit)
-}
-
-// asError gives an error of the engine a kind.
-func (p *pool) asError(err error) *drover.Error {
-	var e *drover.Error
-	if errors.As(err, &e) {
-		return e
-	}
-	if errors.Is(err, context.Canceled) {
-		return drover.Errorf(drover.Interrupted, "the attempt was stopped")
-	}
-	return drover.Errorf(drover.Data, "%w", err)
 }

@@ -52,7 +52,7 @@ func (w *Worker) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	for t := range tasks {
 		result := w.Execute(ctx, t, func(p protocol.Progress) { _ = send(protocol.Message{Progress: &p}) })
 		if err := send(protocol.Message{Result: &result}); err != nil {
-			return fmt.Errorf("write a result: %w", err)
+			return errors.Join(fmt.Errorf("write a result: %w", err), w.Close())
 		}
 	}
 	return errors.Join(readErr, w.Close())

@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/duck"
 	"github.com/droverdata/drover/internal/memory"
@@ -80,7 +79,7 @@ func (w *Worker) Execute(ctx context.Context, task protocol.Task, progress func(
 			receipts[i].PeakMemory = peak
 		}
 	}
-	return protocol.Result{Receipts: receipts, PeakMemory: peak, Error: asError(err)}
+	return protocol.Result{Receipts: receipts, Error: protocol.AsError(err)}
 }
 
 func (w *Worker) execute(ctx context.Context, task protocol.Task, m *meter) ([]connector.Receipt, error) {
@@ -180,21 +179,6 @@ func duckShare(memory int64) int64 {
 		return 0
 	}
 	return max(memory/2, memory-192<<20)
-}
-
-// asError makes any error fit to cross to the driver.
-func asError(err error) *drover.Error {
-	if err == nil {
-		return nil
-	}
-	var e *drover.Error
-	if errors.As(err, &e) {
-		return e
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return drover.Errorf(drover.Interrupted, "the attempt was stopped")
-	}
-	return drover.Errorf(drover.Data, "%w", err)
 }
 
 // meter keeps the totals and the peak memory of the running attempt.

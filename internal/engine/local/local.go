@@ -75,7 +75,11 @@ func (e *Engine) Execute(ctx context.Context, task protocol.Task, progress func(
 		}
 		return protocol.Result{}, err
 	}
-	e.give(p)
+	if ctx.Err() != nil {
+		p.kill() // it may have been killed just after it answered
+	} else {
+		e.give(p)
+	}
 	return result, nil
 }
 

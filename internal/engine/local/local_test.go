@@ -145,6 +145,18 @@ func TestCancelKillsTheAttempt(t *testing.T) {
 	}
 }
 
+func TestAWorkerThatIsCancelledAsItAnswersIsNotUsedAgain(t *testing.T) {
+	e, _ := newEngine(t, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, _ = e.Execute(ctx, protocol.Task{}, func(protocol.Progress) {
+		cancel()
+		time.Sleep(50 * time.Millisecond) // the answer is in the pipe by now, and the worker dead
+	})
+	if _, err := execute(t.Context(), e, "next"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestWorkersDieWithTheirDriver(t *testing.T) {
 	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0], "doomed-driver", dir)
