@@ -60,7 +60,7 @@ func TestServerRefusals(t *testing.T) {
 		{name: "another scheme", prepare: func(_ *testing.T, p *place) { p.setenv("DB", "mysql://me:"+secret+"@h/db") }, code: 2, says: []string{"job.yaml:4:10", "postgres://"}},
 		{name: "plan of an absent server", prepare: set(func(u *url.URL) { u.Host = "127.0.0.1:1" }), args: []string{"plan", "job.yaml"}, code: 3, says: []string{"127.0.0.1:1"}},
 
-		{name: "missing table", old: "table: raw", text: "table: rwa", code: 3, says: []string{"rwa"}},
+		{name: "missing table", old: "table: raw", text: "table: rwa", code: 3, says: []string{"job.yaml:5:12", "rwa"}},
 		{name: "missing schema", old: "table: raw", text: "table: elsewhere.raw", code: 3, says: []string{"elsewhere"}},
 		{name: "table and query", old: "table: raw", text: "table: raw\n    query: SELECT 1", code: 2, says: []string{"job.yaml:6:", "query"}},
 		{name: "neither table nor query", old: "    table: raw\n", text: "", code: 2, says: []string{"job.yaml:3", "table", "query"}},

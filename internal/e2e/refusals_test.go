@@ -126,8 +126,8 @@ func TestJobFileRefusals(t *testing.T) {
 		{name: "unknown column in filter", old: "trip_distance > 1", text: "trip_distanse > 1", code: 2, says: []string{
 			"job.yaml:7:13", "trip_distanse", "trip_distance", "   7 |   - filter: trip_distanse > 1",
 		}},
-		{name: "unknown column in drop", old: "[vendor_id]", text: "[vendorid]", code: 2, says: []string{"job.yaml:8:", "vendorid", "vendor_id"}},
-		{name: "unknown column in select", old: filter, text: "  - select: [id, nope]\n", code: 2, says: []string{"job.yaml:7:", "nope"}},
+		{name: "unknown column in drop", old: "[vendor_id]", text: "[vendorid]", code: 2, says: []string{"job.yaml:8:12", "vendorid", "vendor_id"}},
+		{name: "unknown column in select", old: filter, text: "  - select: [id, nope]\n", code: 2, says: []string{"job.yaml:7:18", "nope"}},
 		{name: "unknown column in rename", old: filter, text: "  - rename: {idd: x}\n", code: 2, says: []string{"job.yaml:7:", "idd"}},
 		{name: "unknown column in cast", old: filter, text: "  - cast: {idd: BIGINT}\n", code: 2, says: []string{"job.yaml:7:", "idd"}},
 		{name: "unknown column in set", old: filter, text: "  - set: {x: idd + 1}\n", code: 2, says: []string{"job.yaml:7:14", "idd"}},

@@ -1,6 +1,7 @@
 package sqlstep
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -10,8 +11,8 @@ import (
 
 func (c *compiler) selectColumns(names []string, field string) error {
 	var out []column
-	for _, name := range names {
-		i, err := c.find(name, field)
+	for n, name := range names {
+		i, err := c.find(name, fmt.Sprintf("%s[%d]", field, n))
 		if err != nil {
 			return err
 		}
@@ -27,8 +28,8 @@ func (c *compiler) selectColumns(names []string, field string) error {
 
 func (c *compiler) drop(names []string, field string) error {
 	gone := map[int]bool{}
-	for _, name := range names {
-		i, err := c.find(name, field)
+	for n, name := range names {
+		i, err := c.find(name, fmt.Sprintf("%s[%d]", field, n))
 		if err != nil {
 			return err
 		}
