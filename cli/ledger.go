@@ -17,21 +17,6 @@ import (
 type namedLedger struct {
 	ledger.Ledger
 	name string
-	// shared says that other machines may use it too.
-	shared bool
-}
-
-// openLedger opens a ledger, and makes it where there is none.
-func openLedger(ctx context.Context, target string) (*namedLedger, error) {
-	name, shared, err := nameLedger(target)
-	if err != nil {
-		return nil, err
-	}
-	l, err := open.Open(ctx, target)
-	if err != nil {
-		return nil, err
-	}
-	return &namedLedger{Ledger: l, name: name, shared: shared}, nil
 }
 
 // readLedger opens a ledger that must be there.
@@ -40,13 +25,20 @@ func readLedger(ctx context.Context, target string) (*namedLedger, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !shared {
-		if _, err := os.Stat(target); errors.Is(err, fs.ErrNotExist) {
-			return nil, drover.Errorf(drover.Refused, "there is no ledger at %s", name).
-				WithHint("drover run makes one; name another with --ledger, or go to the directory that the job ran in")
-		}
+	if !shared && !exists(target) {
+		return nil, drover.Errorf(drover.Refused, "there is no ledger at %s", name).
+			WithHint("drover run makes one; name another with --ledger, or go to the directory that the job ran in")
 	}
-	return openLedger(ctx, target)
+	l, err := open.Open(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	return &namedLedger{Ledger: l, name: name}, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // nameLedger returns a ledger's name without secrets, and whether it is one that machines share.

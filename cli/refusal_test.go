@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/droverdata/drover/internal/ledger/open"
 )
 
 // secret must not appear in anything that drover says.
@@ -90,7 +92,7 @@ var refusals = []struct {
 // withLedger makes an empty ledger.
 func withLedger(t *testing.T, d *dir) {
 	t.Helper()
-	l, err := openLedger(t.Context(), d.path+"/.drover/ledger.db")
+	l, err := open.Open(t.Context(), d.path+"/.drover/ledger.db")
 	if err != nil {
 		t.Fatal(err)
 	}

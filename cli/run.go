@@ -13,6 +13,8 @@ import (
 	"github.com/droverdata/drover/internal/engine"
 	"github.com/droverdata/drover/internal/engine/local"
 	"github.com/droverdata/drover/internal/fault"
+	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/ledger/open"
 	"github.com/droverdata/drover/internal/monitor"
 	"github.com/droverdata/drover/internal/run"
 	"github.com/droverdata/drover/internal/worker"
@@ -166,16 +168,20 @@ func (a *app) runWith(ctx context.Context, o run.Options, s settings, f runFlags
 	if err := os.MkdirAll(o.TempDir, 0o700); err != nil {
 		return run.Summary{}, drover.Errorf(drover.Refused, "create the driver's scratch directory: %w", err)
 	}
-	defer os.RemoveAll(o.TempDir) //nolint:errcheck // the next run sweeps it
+	defer func() {
+		_ = os.RemoveAll(o.TempDir) // the next run sweeps it
+		for _, dir := range []string{shared, stateDir} {
+			_ = os.Remove(dir) // only if it is empty: a job that was refused leaves nothing behind
+		}
+	}()
 	if f.dryRun {
 		s.ledger = filepath.Join(o.TempDir, "dry-run.db")
 	}
-	l, err := openLedger(ctx, s.ledger)
-	if err != nil {
+	if o.LedgerName, o.Shared, err = nameLedger(s.ledger); err != nil {
 		return run.Summary{}, err
 	}
-	defer func() { err = errors.Join(err, l.Shutdown()) }()
-	o.Ledger, o.LedgerName, o.Shared = l, l.name, l.shared
+	o.FreshLedger = !o.Shared && !exists(s.ledger)
+	o.OpenLedger = func(ctx context.Context) (ledger.Ledger, error) { return open.Open(ctx, s.ledger) }
 	if o.Engine, err = a.engine(o.Registry, s, shared, f.inProcess, o.Events); err != nil {
 		return run.Summary{}, err
 	}

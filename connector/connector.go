@@ -197,6 +197,11 @@ type Local interface {
 	Unmark(ctx context.Context, name string, places []string) error
 }
 
+// SourceChecker is a Sink that refuses sources which it would read from or destroy while it writes. It is optional.
+type SourceChecker interface {
+	CheckSource(source Source) error
+}
+
 // Env is what a connector may use of the process it is opened in.
 type Env struct {
 	// Timezone is the job's.

@@ -74,6 +74,11 @@ func (b *Bound) bind(ctx context.Context, reg connector.Registry, env connector.
 	if b.Sink, err = reg.OpenSink(ctx, job.Sink, env); err != nil {
 		return at(err, sink, "open")
 	}
+	if c, ok := b.Sink.(connector.SourceChecker); ok {
+		if err := c.CheckSource(b.Source); err != nil {
+			return err
+		}
+	}
 	if b.Check, err = b.Sink.Check(ctx, b.Output); err != nil {
 		return at(err, sink, "check")
 	}

@@ -38,7 +38,7 @@ func hostname() string {
 
 // evictDead ends the leases of drivers that ran on this machine and are gone, so that a resume need not wait for them to expire.
 func (r *runner) evictDead(ctx context.Context) error {
-	_, err := r.o.Ledger.Evict(ctx, r.run.UID, func(holder string) bool {
+	_, err := r.ledger.Evict(ctx, r.run.UID, func(holder string) bool {
 		pidText, here := strings.CutPrefix(holder, hostname()+"/")
 		pid, err := strconv.Atoi(pidText)
 		return here && err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
@@ -52,7 +52,7 @@ func (r *runner) evictDead(ctx context.Context) error {
 // begin finds or makes the run and brings it to the point where chunks can be claimed.
 func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
 	for {
-		run, role, err := r.o.Ledger.Begin(ctx, ledger.Request{
+		run, role, err := r.ledger.Begin(ctx, ledger.Request{
 			Job: r.plan.Job, Fingerprint: r.plan.Fingerprint, Name: r.o.Name, Driver: r.driver, Lease: r.o.Lease, Engine: r.o.EngineName,
 		})
 		r.run = run
@@ -101,7 +101,7 @@ func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
 func (r *runner) start(ctx context.Context) error {
 	for _, refuse := range []func(context.Context) error{r.refuseRetryOfNothing, r.refuseSecondAppend} {
 		if err := refuse(ctx); err != nil {
-			return errors.Join(err, r.o.Ledger.Close(ctx, r.run.UID, ledger.Abandoned, err.Error()))
+			return errors.Join(err, r.ledger.Close(ctx, r.run.UID, ledger.Abandoned, err.Error()))
 		}
 	}
 	chunking := r.o.Job.Frame.Chunk
@@ -117,7 +117,7 @@ func (r *runner) start(ctx context.Context) error {
 		Path: stage.Path(), Notes: stage.Notes,
 	}
 	chunks := numbered(r.bound.Source.Chunks(ctx, chunking, d.SourceState), &planned)
-	if err := r.o.Ledger.AddChunks(ctx, r.run.UID, r.driver, 0, chunks); err != nil {
+	if err := r.ledger.AddChunks(ctx, r.run.UID, r.driver, 0, chunks); err != nil {
 		return r.giveUp(ctx, fmt.Errorf("cut the source into chunks: %w", err))
 	}
 	fault.Point(ctx)
@@ -136,7 +136,7 @@ func (r *runner) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("encode the run's plan: %w", err)
 	}
-	if err := r.o.Ledger.Start(ctx, r.run.UID, r.driver, data); err != nil {
+	if err := r.ledger.Start(ctx, r.run.UID, r.driver, data); err != nil {
 		return fmt.Errorf("open the run in the ledger: %w", err)
 	}
 	fault.Point(ctx)
@@ -149,7 +149,7 @@ func (r *runner) start(ctx context.Context) error {
 // giveUp ends a run that could not be planned, so that nothing of it stays in the way of the next one.
 func (r *runner) giveUp(ctx context.Context, cause error) error {
 	ctx = context.WithoutCancel(ctx)
-	return errors.Join(cause, r.o.Ledger.Close(ctx, r.run.UID, ledger.Abandoned, "not planned: "+cause.Error()))
+	return errors.Join(cause, r.ledger.Close(ctx, r.run.UID, ledger.Abandoned, "not planned: "+cause.Error()))
 }
 
 // numbered gives chunks their IDs and sums them up in planned.
@@ -226,11 +226,11 @@ func (r *runner) retryErrors(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("encode the run's plan: %w", err)
 		}
-		if err := r.o.Ledger.SetDoc(ctx, r.run.UID, fresh.Fingerprint, data); err != nil {
+		if err := r.ledger.SetDoc(ctx, r.run.UID, fresh.Fingerprint, data); err != nil {
 			return fmt.Errorf("record the mended steps: %w", err)
 		}
 	}
-	if _, err := r.o.Ledger.RetryErrors(ctx, r.run.UID, r.onlyKeys()); err != nil {
+	if _, err := r.ledger.RetryErrors(ctx, r.run.UID, r.onlyKeys()); err != nil {
 		return fmt.Errorf("return failed chunks to pending: %w", err)
 	}
 	r.run.State = ledger.Open
@@ -268,7 +268,7 @@ func (r *runner) abandon(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.o.Ledger.Close(ctx, r.run.UID, ledger.Abandoned, "abandoned by --new"); err != nil {
+	if err := r.ledger.Close(ctx, r.run.UID, ledger.Abandoned, "abandoned by --new"); err != nil {
 		return fmt.Errorf("abandon run %s: %w", r.run.ID, err)
 	}
 	return nil
@@ -282,7 +282,7 @@ func (r *runner) undo(ctx context.Context, old doc) error {
 		return nil
 	}
 	if c, ok := r.o.Job.Sink.(earlyCommitter); ok && c.CommitsEarly() && !r.o.KeepCommitted {
-		t, err := r.o.Ledger.Totals(ctx, r.run.UID)
+		t, err := r.ledger.Totals(ctx, r.run.UID)
 		if err != nil {
 			return fmt.Errorf("read the run's totals from the ledger: %w", err)
 		}
@@ -321,7 +321,7 @@ func (r *runner) refuseSecondAppend(ctx context.Context) error {
 	if !ok || !d.Doubles() || !r.o.Shared || r.o.Name != "" || r.o.New {
 		return nil
 	}
-	runs, err := r.o.Ledger.Runs(ctx, 1000)
+	runs, err := r.ledger.Runs(ctx, 1000)
 	if err != nil {
 		return fmt.Errorf("look for earlier runs: %w", err)
 	}
@@ -338,7 +338,7 @@ func (r *runner) refuseSecondAppend(ctx context.Context) error {
 // showFailed lists what failed in a run that is over.
 func (r *runner) showFailed(ctx context.Context) error {
 	r.resumed = true
-	for c, err := range r.o.Ledger.Chunks(ctx, r.run.UID, ledger.ChunkError) {
+	for c, err := range r.ledger.Chunks(ctx, r.run.UID, ledger.ChunkError) {
 		if err != nil {
 			return fmt.Errorf("read the failed chunks: %w", err)
 		}

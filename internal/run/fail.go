@@ -27,7 +27,7 @@ const (
 func (p *pool) fail(ctx context.Context, task ledger.Task, cause error, stopping bool) {
 	e := protocol.AsError(cause)
 	f := p.verdict(task, e, stopping || p.stuck(e))
-	err := p.o.Ledger.Fail(ctx, p.run.UID, task.Token, f)
+	err := p.ledger.Fail(ctx, p.run.UID, task.Token, f)
 	if err != nil {
 		if !errors.Is(err, ledger.ErrFenced) {
 			p.halt(fmt.Errorf("record a failed attempt in the ledger: %w", err))

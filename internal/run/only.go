@@ -27,7 +27,7 @@ func (r *runner) checkOnly(ctx context.Context) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	for c, err := range r.o.Ledger.Chunks(ctx, r.run.UID) {
+	for c, err := range r.ledger.Chunks(ctx, r.run.UID) {
 		if err != nil {
 			return fmt.Errorf("read the run's chunks: %w", err)
 		}
@@ -46,7 +46,7 @@ func (p *pool) onlyLeft(ctx context.Context) (bool, error) {
 	for _, k := range p.want.Only {
 		wanted[k] = true
 	}
-	for c, err := range p.o.Ledger.Chunks(ctx, p.run.UID, ledger.Pending, ledger.Running) {
+	for c, err := range p.ledger.Chunks(ctx, p.run.UID, ledger.Pending, ledger.Running) {
 		if err != nil {
 			return false, fmt.Errorf("read the run's chunks: %w", err)
 		}

@@ -42,7 +42,7 @@ const (
 
 // process claims and executes tasks until nothing is left for this process.
 func (r *runner) process(ctx context.Context) (end, error) {
-	totals, err := r.o.Ledger.Totals(ctx, r.run.UID)
+	totals, err := r.ledger.Totals(ctx, r.run.UID)
 	if err != nil {
 		return 0, fmt.Errorf("read the run's totals from the ledger: %w", err)
 	}
@@ -197,7 +197,7 @@ func (p *pool) over(ctx context.Context, draining bool) (end, error, bool) {
 	if p.closed {
 		return elsewhere, nil, true
 	}
-	t, err := p.o.Ledger.Totals(ctx, p.run.UID)
+	t, err := p.ledger.Totals(ctx, p.run.UID)
 	if err != nil {
 		return 0, fmt.Errorf("read the run's totals from the ledger: %w", err), true
 	}
@@ -230,7 +230,7 @@ func (p *pool) claim(ctx context.Context) (ledger.Task, error) {
 		want.MaxChunks = min(want.MaxChunks, p.left)
 	}
 	fault.Point(ctx)
-	task, err := p.o.Ledger.Claim(ctx, p.run.UID, want)
+	task, err := p.ledger.Claim(ctx, p.run.UID, want)
 	fault.Point(ctx)
 	if err != nil {
 		return ledger.Task{}, fmt.Errorf("claim chunks in the ledger: %w", err)
@@ -253,7 +253,7 @@ func (p *pool) heartbeat(ctx context.Context) {
 		if len(tokens) == 0 {
 			continue
 		}
-		lost, err := p.o.Ledger.Extend(ctx, p.run.UID, tokens, p.o.Lease)
+		lost, err := p.ledger.Extend(ctx, p.run.UID, tokens, p.o.Lease)
 		if err != nil {
 			continue // the lease outlasts two more tries; after that the ledger fences us
 		}
@@ -301,7 +301,7 @@ func (p *pool) attempt(ctx context.Context, task ledger.Task) {
 
 func (p *pool) finish(ctx context.Context, task ledger.Task, result protocol.Result) {
 	fault.Point(ctx)
-	err := p.o.Ledger.Finish(ctx, p.run.UID, task.Token, result.Receipts)
+	err := p.ledger.Finish(ctx, p.run.UID, task.Token, result.Receipts)
 	fault.Point(ctx)
 	if err != nil {
 		p.events.ended(task.Token, protocol.Progress{}, 0)

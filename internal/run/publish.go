@@ -20,7 +20,7 @@ func (r *runner) publish(ctx context.Context) (again bool, err error) {
 		return false, r.close(ctx, "dry run: nothing was written")
 	}
 	for {
-		err := r.o.Ledger.AcquirePublish(ctx, r.run.UID, r.driver, r.o.Lease)
+		err := r.ledger.AcquirePublish(ctx, r.run.UID, r.driver, r.o.Lease)
 		if err == nil {
 			break
 		}
@@ -47,20 +47,20 @@ func (r *runner) publish(ctx context.Context) (again bool, err error) {
 	}()
 	fault.Point(ctx)
 	run := r.sinkRun(r.doc.SinkState)
-	gone, err := r.bound.Sink.Verify(ctx, run, r.o.Ledger.Receipts(ctx, r.run.UID, 0))
+	gone, err := r.bound.Sink.Verify(ctx, run, r.ledger.Receipts(ctx, r.run.UID, 0))
 	if err != nil {
 		return false, fmt.Errorf("compare the target with the ledger: %w", err)
 	}
 	if len(gone) > 0 {
 		r.events.send(monitor.Warning{Text: fmt.Sprintf("%d finished chunks are gone from %s and are done again", len(gone), r.o.Job.Sink)})
-		if err := r.o.Ledger.Reopen(ctx, r.run.UID, 0, gone, "gone from the target"); err != nil {
+		if err := r.ledger.Reopen(ctx, r.run.UID, 0, gone, "gone from the target"); err != nil {
 			return false, fmt.Errorf("return lost chunks to pending: %w", err)
 		}
 		return true, nil
 	}
 	r.events.send(monitor.Publishing{Sink: r.o.Job.Sink.String()})
 	fault.Point(ctx)
-	published, err := r.bound.Sink.Publish(ctx, run, r.plan.Stages[0].Output, r.o.Ledger.Receipts(ctx, r.run.UID, 0))
+	published, err := r.bound.Sink.Publish(ctx, run, r.plan.Stages[0].Output, r.ledger.Receipts(ctx, r.run.UID, 0))
 	if err != nil {
 		return false, fmt.Errorf("publish: %w", err)
 	}
@@ -81,7 +81,7 @@ func (r *runner) keepFiles(ctx context.Context, files int64) error {
 	if err != nil {
 		return fmt.Errorf("encode the run's plan: %w", err)
 	}
-	if err := r.o.Ledger.SetDoc(ctx, r.run.UID, r.plan.Fingerprint, data); err != nil {
+	if err := r.ledger.SetDoc(ctx, r.run.UID, r.plan.Fingerprint, data); err != nil {
 		return fmt.Errorf("record what was published: %w", err)
 	}
 	fault.Point(ctx)
@@ -92,7 +92,7 @@ func (r *runner) close(ctx context.Context, message string) error {
 	if err := r.unmark(ctx); err != nil {
 		return err
 	}
-	if err := r.o.Ledger.Close(ctx, r.run.UID, ledger.Finished, message); err != nil {
+	if err := r.ledger.Close(ctx, r.run.UID, ledger.Finished, message); err != nil {
 		return fmt.Errorf("record that the run is finished: %w", err)
 	}
 	fault.Point(ctx)
@@ -101,7 +101,7 @@ func (r *runner) close(ctx context.Context, message string) error {
 
 // othersDid looks what became of a run that cannot be published any more.
 func (r *runner) othersDid(ctx context.Context) (again bool, err error) {
-	run, err := r.o.Ledger.Run(ctx, "", r.run.UID)
+	run, err := r.ledger.Run(ctx, "", r.run.UID)
 	if err != nil {
 		return false, fmt.Errorf("read the run from the ledger: %w", err)
 	}
@@ -117,7 +117,7 @@ func (r *runner) othersDid(ctx context.Context) (again bool, err error) {
 // keepPublishing renews the publish lease until ctx ends.
 func (r *runner) keepPublishing(ctx context.Context, stop context.CancelCauseFunc) {
 	for sleep(ctx, r.o.Lease/3) == nil {
-		if err := r.o.Ledger.Renew(ctx, r.run.UID, r.driver, r.o.Lease); errors.Is(err, ledger.ErrFenced) {
+		if err := r.ledger.Renew(ctx, r.run.UID, r.driver, r.o.Lease); errors.Is(err, ledger.ErrFenced) {
 			stop(drover.Errorf(drover.Fenced, "another driver took over publishing run %s", r.run.ID))
 			return
 		}

@@ -21,7 +21,10 @@ import (
 // Options say what to run, and with what.
 type Options struct {
 	Registry connector.Registry
-	Ledger   ledger.Ledger
+	// OpenLedger opens the ledger, and makes it where there is none. FreshLedger says that there is none yet: it is made only
+	// once the job is bound, so that a job that is refused leaves nothing behind.
+	OpenLedger  func(context.Context) (ledger.Ledger, error)
+	FreshLedger bool
 	// LedgerName is how the ledger is called towards the user. Shared says that other machines may use it.
 	LedgerName string
 	Shared     bool
@@ -80,6 +83,7 @@ type Summary struct {
 // runner is one driver's work on one run.
 type runner struct {
 	o      Options
+	ledger ledger.Ledger
 	driver string // names this process in the ledger
 	bound  *bind.Bound
 	plan   plan.Plan
@@ -94,28 +98,45 @@ type runner struct {
 
 // Run starts, joins or resumes the job's run and works on it until nothing is left to do. The Summary is valid also with an error of
 // kind Interrupted, and when chunks failed (State "failed", no error).
-func Run(ctx context.Context, o Options) (Summary, error) {
+func Run(ctx context.Context, o Options) (_ Summary, err error) {
 	events := newEvents(o.Events)
 	o.Events = events.send
-	found, err := o.find(ctx)
-	if err != nil {
-		return Summary{}, err
+	r := &runner{o: o, driver: driverName(), begun: time.Now(), events: events}
+	defer func() { err = errors.Join(err, r.release()) }()
+	var found found
+	if !o.FreshLedger {
+		if found, err = r.find(ctx); err != nil {
+			return Summary{}, err
+		}
 	}
 	if o.Name != "" && found.State == ledger.Finished {
-		r := &runner{o: o, run: found.Run, begun: time.Now(), events: events, resumed: true}
+		r.run, r.resumed = found.Run, true
 		return r.summary(ctx, false)
 	}
-	bound, err := bind.Bind(ctx, o.Registry, o.Job, o.env(found.unfinished()))
-	if err != nil {
+	if r.bound, err = bind.Bind(ctx, o.Registry, o.Job, o.env(found.unfinished())); err != nil {
 		return Summary{}, err
 	}
-	p, err := plan.Make(bound.Bound)
-	if err != nil {
-		return Summary{}, errors.Join(err, bound.Close())
+	if r.plan, err = plan.Make(r.bound.Bound); err != nil {
+		return Summary{}, err
 	}
-	r := &runner{o: o, driver: driverName(), bound: bound, plan: p, begun: time.Now(), events: events}
-	summary, err := r.all(ctx)
-	return summary, errors.Join(err, bound.Close())
+	if o.FreshLedger {
+		if r.ledger, err = o.OpenLedger(ctx); err != nil {
+			return Summary{}, err
+		}
+	}
+	return r.all(ctx)
+}
+
+// release closes what the runner holds.
+func (r *runner) release() error {
+	var errs []error
+	if r.bound != nil {
+		errs = append(errs, r.bound.Close())
+	}
+	if r.ledger != nil {
+		errs = append(errs, r.ledger.Shutdown())
+	}
+	return errors.Join(errs...)
 }
 
 // found is the run that the ledger knows before the job is bound; zero if there is none.
@@ -127,8 +148,11 @@ func (f found) unfinished() bool {
 
 // find looks for the run that this process will join or resume. What it finds may change until Begin; it only decides whether rows in the target
 // may be the run's own, and whether a named run is over already.
-func (o Options) find(ctx context.Context) (found, error) {
-	run, err := o.Ledger.Run(ctx, o.Job.Name, o.Name)
+func (r *runner) find(ctx context.Context) (_ found, err error) {
+	if r.ledger, err = r.o.OpenLedger(ctx); err != nil {
+		return found{}, err
+	}
+	run, err := r.ledger.Run(ctx, r.o.Job.Name, r.o.Name)
 	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
 		return found{}, fmt.Errorf("look for the run in the ledger: %w", err)
 	}
@@ -178,7 +202,7 @@ func (r *runner) work(ctx context.Context) error {
 func (r *runner) stopShort(ctx context.Context, end end) error {
 	switch end {
 	case failed:
-		if err := r.o.Ledger.Close(ctx, r.run.UID, ledger.Failed, "chunks failed"); err != nil {
+		if err := r.ledger.Close(ctx, r.run.UID, ledger.Failed, "chunks failed"); err != nil {
 			return fmt.Errorf("record that the run failed: %w", err)
 		}
 	case drained:
@@ -190,11 +214,11 @@ func (r *runner) stopShort(ctx context.Context, end end) error {
 
 // summary reads what the run came to, and tells it.
 func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error) {
-	run, err := r.o.Ledger.Run(ctx, "", r.run.UID)
+	run, err := r.ledger.Run(ctx, "", r.run.UID)
 	if err != nil {
 		return Summary{}, fmt.Errorf("read the run from the ledger: %w", err)
 	}
-	t, err := r.o.Ledger.Totals(ctx, r.run.UID)
+	t, err := r.ledger.Totals(ctx, r.run.UID)
 	if err != nil {
 		return Summary{}, fmt.Errorf("read the run's totals from the ledger: %w", err)
 	}
