@@ -18,7 +18,7 @@ func TestASinkThatWouldReadOrRemoveItsSourceIsRefused(t *testing.T) {
 		{dir + "/in", Out(dir + "/in").Overwrite(), true},
 		{dir + "/in", Out(dir + "/in/out").Append(), true},
 		{dir + "/in", Out(dir).Overwrite(), true},
-		{dir + "/in/a.csv", Out(dir + "/in").OverwritePartitions(), true},
+		{dir + "/in/a.csv", Out(dir + "/in").PartitionBy("x").OverwritePartitions(), true},
 		{dir + "/in/*.csv", Out(dir + "/in").Overwrite(), true},
 		{dir + "/in/a.csv", Out(dir + "/in").Append(), false},
 		{dir + "/in/*.csv", Out(dir + "/in/out").Append(), false},
