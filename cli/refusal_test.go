@@ -54,6 +54,7 @@ var refusals = []struct {
 	{name: "no chunks", args: []string{"run", "job.yaml", "--limit-chunks", "0"}, code: 2, want: []string{"--limit-chunks 0"}},
 	{name: "empty run name", args: []string{"run", "job.yaml", "--run", ""}, code: 2, want: []string{"the name is empty"}},
 	{name: "new and retry", args: []string{"run", "job.yaml", "--new", "--retry-errors"}, code: 2, want: []string{"exclude each other"}},
+	{name: "new and a name", args: []string{"run", "job.yaml", "--new", "--run", "nightly"}, code: 2, want: []string{"--new and --run exclude each other"}},
 	{name: "keep without new", args: []string{"run", "job.yaml", "--keep-committed"}, code: 2, want: []string{"needs --new"}},
 	{name: "dry run of a name", args: []string{"run", "job.yaml", "--dry-run", "--run", "x"}, code: 2, want: []string{"--dry-run"}},
 	{name: "set without a value", args: []string{"run", "job.yaml", "--set", secret}, code: 2, want: []string{"--set needs NAME=VALUE"}},

@@ -104,6 +104,9 @@ func (f runFlags) check(cmd *cobra.Command) error {
 	case f.fresh && f.retryErrors:
 		return usage(cmd, "--new and --retry-errors exclude each other").
 			WithHint("--retry-errors goes on with the failed run; --new abandons it")
+	case f.fresh && f.name != "":
+		return usage(cmd, "--new and --run exclude each other").
+			WithHint("--run NAME works on the run of that name; --new abandons an unfinished run and makes up a name")
 	case f.keepCommitted && !f.fresh:
 		return usage(cmd, "--keep-committed needs --new")
 	case f.dryRun && (f.retryErrors || f.fresh || f.name != ""):

@@ -184,6 +184,23 @@ func TestRunName(t *testing.T) {
 	}
 }
 
+// TestAbandonedRunName: a run that was abandoned keeps its name; a command that names it must not pass for one that loaded something.
+func TestAbandonedRunName(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	tripsFolder(t, p)
+	p.write(t, "job.yaml", taxiJob("", "overwrite"))
+	p.must(t, "run", "job.yaml", "--run", "nightly", "--limit-chunks", "1")
+	p.must(t, "run", "job.yaml", "--new")
+	for _, more := range [][]string{nil, {"--retry-errors"}} {
+		r := p.drover(t, nil, append([]string{"run", "job.yaml", "--run", "nightly"}, more...)...)
+		if r.code != 2 {
+			t.Errorf("%v: exit %d, want 2", more, r.code)
+		}
+		says(t, r.stderr, "nightly", "abandoned", "--run")
+	}
+}
+
 // TestTwoDriversPublishFilesOnce: beside a live driver on the same ledger the same command joins; both report what was published.
 func TestTwoDriversPublishFilesOnce(t *testing.T) {
 	t.Parallel()

@@ -70,8 +70,12 @@ func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
 				return ledger.Work, r.retryErrors(ctx)
 			}
 			if !r.o.New {
-				return 0, drover.Errorf(drover.Invalid, "run %s of this job is unfinished (%s), and the job file has changed since it began", run.ID, run.State).
+				e := drover.Errorf(drover.Invalid, "run %s of this job is unfinished (%s), and the job file has changed since it began", run.ID, run.State).
 					WithHint("drover run --new abandons that run and starts afresh; to resume it, undo the change")
+				if r.o.Name != "" {
+					e = e.WithHint("to resume it, undo the change; else name another run with --run, or abandon this one with --new and without --run")
+				}
+				return 0, e
 			}
 			if err := r.abandon(ctx); err != nil {
 				return 0, err
@@ -81,9 +85,12 @@ func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
 			return 0, fmt.Errorf("begin the run in the ledger: %w", err)
 		}
 		switch {
+		case run.State == ledger.Abandoned:
+			return 0, drover.Errorf(drover.Invalid, "run %s of this job was abandoned, and cannot be taken up again", run.ID).
+				WithHint("name another run with --run")
 		case role == ledger.Plan:
 			return ledger.Work, r.start(ctx)
-		case r.o.New && r.o.Name == "":
+		case r.o.New:
 			if err := r.abandon(ctx); err != nil {
 				return 0, err
 			}

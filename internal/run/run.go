@@ -34,7 +34,8 @@ type Options struct {
 	Job drover.Job
 	// Name is --run: an idempotency key.
 	Name string
-	// New abandons an unfinished run; KeepCommitted lets it do so although rows of that run stay in the target.
+	// New abandons the job's unfinished run; KeepCommitted lets it do so although rows of that run stay in the target. Not with Name: a
+	// run that was abandoned keeps its name.
 	New, KeepCommitted bool
 	// RetryErrors opens the job's failed run again.
 	RetryErrors bool
