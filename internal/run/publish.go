@@ -14,7 +14,7 @@ import (
 )
 
 // publish checks the target against the ledger and makes the result visible. again says that chunks were gone from the target
-// and returned to pending, so there is work to do first.
+// and returned to pending, or that the lease was lost, so there is something to do first.
 func (r *runner) publish(ctx context.Context) (again bool, err error) {
 	if r.o.DryRun {
 		return false, r.close(ctx, "dry run: nothing was written")
@@ -37,14 +37,22 @@ func (r *runner) publish(ctx context.Context) (again bool, err error) {
 			return false, drover.Errorf(drover.Interrupted, "stopped while another process publishes run %s", r.run.ID)
 		}
 	}
-	// A lost lease must stop the publishing: another driver does it then.
-	ctx, stop := context.WithCancelCause(ctx)
+	held, stop := context.WithCancelCause(ctx)
 	var beat sync.WaitGroup
-	beat.Go(func() { r.keepPublishing(ctx, stop) })
+	beat.Go(func() { r.keepPublishing(held, stop) })
 	defer func() {
 		stop(nil)
 		beat.Wait()
 	}()
+	again, err = r.publishHeld(held)
+	if err != nil && errors.Is(context.Cause(held), ledger.ErrFenced) {
+		return true, nil // another driver took over: see what becomes of it
+	}
+	return again, err
+}
+
+// publishHeld publishes under the lease, which ctx ends with.
+func (r *runner) publishHeld(ctx context.Context) (again bool, err error) {
 	fault.Point(ctx)
 	run := r.sinkRun(r.doc.SinkState)
 	gone, err := r.bound.Sink.Verify(ctx, run, r.ledger.Receipts(ctx, r.run.UID, 0))
@@ -114,11 +122,11 @@ func (r *runner) othersDid(ctx context.Context) (again bool, err error) {
 	return true, nil
 }
 
-// keepPublishing renews the publish lease until ctx ends.
+// keepPublishing renews the publish lease until ctx ends, and stops the publishing once the lease is lost.
 func (r *runner) keepPublishing(ctx context.Context, stop context.CancelCauseFunc) {
 	for sleep(ctx, r.o.Lease/3) == nil {
 		if err := r.ledger.Renew(ctx, r.run.UID, r.driver, r.o.Lease); errors.Is(err, ledger.ErrFenced) {
-			stop(drover.Errorf(drover.Fenced, "another driver took over publishing run %s", r.run.ID))
+			stop(ledger.ErrFenced)
 			return
 		}
 	}

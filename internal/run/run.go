@@ -92,8 +92,7 @@ type runner struct {
 	doc    doc
 	begun  time.Time
 	events *events
-	peak   int64
-	// resumed and joined say how this process came to the run.
+	// resumed says that the run was there before this process.
 	resumed bool
 }
 
@@ -240,7 +239,7 @@ func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error)
 			Pending: t.Chunks[ledger.Pending] + t.Chunks[ledger.Running],
 		},
 		RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut, Files: kept.Files,
-		Seconds: time.Since(r.begun).Seconds(), Workers: slots, PeakMemoryBytes: max(t.PeakMemory, r.peak),
+		Seconds: time.Since(r.begun).Seconds(), Workers: slots, PeakMemoryBytes: t.PeakMemory,
 	}
 	early, ok := r.o.Job.Sink.(earlyCommitter)
 	r.events.send(monitor.Ended{
