@@ -29,6 +29,9 @@ const (
 	Abandoned  RunState = "abandoned" // given up by --new
 )
 
+// Over reports whether a run in this state has ended.
+func (s RunState) Over() bool { return s == Finished || s == Failed || s == Abandoned }
+
 // ChunkState is the state of a chunk.
 type ChunkState string
 

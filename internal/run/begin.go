@@ -20,6 +20,7 @@ import (
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/monitor"
 	"github.com/droverdata/drover/internal/plan"
+	"github.com/droverdata/drover/internal/redact"
 )
 
 // busyPoll is how often a driver looks whether another one has finished planning.
@@ -156,7 +157,7 @@ func (r *runner) start(ctx context.Context) error {
 // giveUp ends a run that could not be planned, so that nothing of it stays in the way of the next one.
 func (r *runner) giveUp(ctx context.Context, cause error) error {
 	ctx = context.WithoutCancel(ctx)
-	return errors.Join(cause, r.ledger.Close(ctx, r.run.UID, ledger.Abandoned, "not planned: "+cause.Error()))
+	return errors.Join(cause, r.ledger.Close(ctx, r.run.UID, ledger.Abandoned, redact.Passwords("not planned: "+cause.Error())))
 }
 
 // numbered gives chunks their IDs and sums them up in planned.

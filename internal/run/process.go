@@ -71,12 +71,14 @@ type pool struct {
 	want  ledger.Want
 	slots int
 	stage protocol.Stage
-	left  int // chunks that --limit-chunks still allows; negative: no limit
+	// left is the chunks that --limit-chunks still allows; negative: no limit. closed says that another driver ended the run. Both
+	// belong to the goroutine of work.
+	left   int
+	closed bool
 
 	mu       sync.Mutex
 	inFlight map[int64]context.CancelCauseFunc // by token
 	stop     error                             // ends the run: further attempts are senseless
-	closed   bool                              // the run is over: another driver ended it
 	panicked string                            // a panic of an attempt's goroutine, with its stack
 	finals   int                               // chunks that ended in error here
 	inVain   int                               // attempts since the last success that found a server away or were fenced

@@ -47,7 +47,7 @@ func TestALostPublishLeaseIsNotAnInterruption(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Shutdown()
+	defer l.Shutdown() //nolint:errcheck // the file goes with the test
 	must := func(err error) {
 		t.Helper()
 		if err != nil {

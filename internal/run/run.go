@@ -103,17 +103,18 @@ func Run(ctx context.Context, o Options) (_ Summary, err error) {
 	o.Events = events.send
 	r := &runner{o: o, driver: driverName(), begun: time.Now(), events: events}
 	defer func() { err = errors.Join(err, r.release()) }()
-	var found found
+	var found ledger.Run
 	if !o.FreshLedger {
 		if found, err = r.find(ctx); err != nil {
 			return Summary{}, err
 		}
 	}
 	if o.Name != "" && found.State == ledger.Finished {
-		r.run, r.resumed = found.Run, true
+		r.run, r.resumed = found, true
 		return r.summary(ctx, false)
 	}
-	if r.bound, err = bind.Bind(ctx, o.Registry, o.Job, o.env(found.unfinished())); err != nil {
+	unfinished := found.UID != "" && found.State != ledger.Finished && found.State != ledger.Abandoned
+	if r.bound, err = bind.Bind(ctx, o.Registry, o.Job, o.env(unfinished)); err != nil {
 		return Summary{}, err
 	}
 	if r.plan, err = plan.Make(r.bound.Bound); err != nil {
@@ -139,24 +140,17 @@ func (r *runner) release() error {
 	return errors.Join(errs...)
 }
 
-// found is the run that the ledger knows before the job is bound; zero if there is none.
-type found struct{ ledger.Run }
-
-func (f found) unfinished() bool {
-	return f.UID != "" && f.State != ledger.Finished && f.State != ledger.Abandoned
-}
-
-// find looks for the run that this process will join or resume. What it finds may change until Begin; it only decides whether rows in the target
+// find opens the ledger and looks for the run that this process will join or resume; zero if there is none. What it finds may change until Begin; it only decides whether rows in the target
 // may be the run's own, and whether a named run is over already.
-func (r *runner) find(ctx context.Context) (_ found, err error) {
+func (r *runner) find(ctx context.Context) (_ ledger.Run, err error) {
 	if r.ledger, err = r.o.OpenLedger(ctx); err != nil {
-		return found{}, err
+		return ledger.Run{}, err
 	}
 	run, err := r.ledger.Run(ctx, r.o.Job.Name, r.o.Name)
 	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
-		return found{}, fmt.Errorf("look for the run in the ledger: %w", err)
+		return ledger.Run{}, fmt.Errorf("look for the run in the ledger: %w", err)
 	}
-	return found{run}, nil
+	return run, nil
 }
 
 func (r *runner) all(ctx context.Context) (Summary, error) {

@@ -86,7 +86,7 @@ func (s *Store) Begin(ctx context.Context, req ledger.Request) (ledger.Run, ledg
 // join decides what a driver does in a run that exists.
 func join(tx Tx, found *runScan, req ledger.Request) (ledger.Role, error) {
 	switch run := found.run; {
-	case run.State == ledger.Finished || run.State == ledger.Failed || run.State == ledger.Abandoned:
+	case run.State.Over():
 		return ledger.Done, nil
 	case run.Fingerprint != req.Fingerprint:
 		return ledger.Work, ledger.ErrMeaning

@@ -149,7 +149,7 @@ func nothing(tx Tx, uid string, want ledger.Want) (contended bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if state == ledger.Finished || state == ledger.Failed || state == ledger.Abandoned {
+	if state.Over() {
 		return false, ledger.ErrFenced
 	}
 	query, args := existsAny, []any{uid, -1, -1}

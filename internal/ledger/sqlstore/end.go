@@ -45,7 +45,7 @@ func (s *Store) AcquirePublish(ctx context.Context, uid, driver string, lease ti
 
 // Close implements ledger.Ledger.
 func (s *Store) Close(ctx context.Context, uid string, state ledger.RunState, message string) error {
-	if state != ledger.Finished && state != ledger.Failed && state != ledger.Abandoned {
+	if !state.Over() {
 		return fmt.Errorf("close run %s as %q: not a final state", uid, state)
 	}
 	err := s.db.Write(ctx, true, func(tx Tx) error {
@@ -76,6 +76,7 @@ func (s *Store) Evict(ctx context.Context, uid string, dead func(holder string) 
 	var evicted int64
 	err := s.db.Write(ctx, false, func(tx Tx) error {
 		evicted = 0
+		// Both conditions on the state: the index serves the first, and holds more than the second asks for.
 		var holders []string
 		err := tx.Query(func(r Row) error {
 			var h string
