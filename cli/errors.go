@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/human"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/monitor"
 	"github.com/droverdata/drover/internal/redact"
@@ -99,7 +100,7 @@ func (f runErrors) text() string {
 	if len(f.Errors) == 0 {
 		return fmt.Sprintf("run %s of %s has no failed chunks\n", f.Run, f.Job)
 	}
-	fmt.Fprintf(&b, "%s\n", monitor.Line("run "+f.Run, fmt.Sprintf("%s: %s failed", f.Job, monitor.Plural(int64(len(f.Errors)), "chunk"))))
+	fmt.Fprintf(&b, "%s\n", human.Line("run "+f.Run, fmt.Sprintf("%s: %s failed", f.Job, human.Plural(int64(len(f.Errors)), "chunk"))))
 	for _, group := range groups(f.Errors) {
 		first := group[0]
 		text, hint := "unknown error", ""
@@ -112,13 +113,13 @@ func (f runErrors) text() string {
 		}
 		for i, c := range group {
 			if i == mostKeys {
-				fmt.Fprintf(&b, "  and %s more (--json has them all)\n", monitor.Plural(int64(len(group)-i), "chunk"))
+				fmt.Fprintf(&b, "  and %s more (--json has them all)\n", human.Plural(int64(len(group)-i), "chunk"))
 				break
 			}
-			fmt.Fprintf(&b, "  chunk     %s · %s\n", c.Key, monitor.Plural(int64(c.Attempts), "attempt"))
+			fmt.Fprintf(&b, "  chunk     %s · %s\n", c.Key, human.Plural(int64(c.Attempts), "attempt"))
 		}
 	}
-	fmt.Fprintf(&b, "\n%s\n", monitor.Line("retry only these", f.Retry))
+	fmt.Fprintf(&b, "\n%s\n", human.Line("retry only these", f.Retry))
 	return b.String()
 }
 

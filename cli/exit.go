@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/human"
 	"github.com/droverdata/drover/internal/jobfile"
-	"github.com/droverdata/drover/internal/monitor"
 	"github.com/droverdata/drover/internal/redact"
 )
 
@@ -87,7 +87,7 @@ func describe(err error) string {
 func block(label, text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(strings.TrimSpace(text)) {
-		b.WriteString(strings.TrimRight(monitor.Line(label, strings.TrimRight(line, "\n")), " ") + "\n")
+		b.WriteString(human.Line(label, strings.TrimRight(line, "\n")) + "\n")
 		label = ""
 	}
 	return b.String()

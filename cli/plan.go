@@ -44,6 +44,10 @@ and how the result will be published. The source and the target are looked at; n
 }
 
 func (a *app) plan(ctx context.Context, file *jobfile.File, asJSON bool) (err error) {
+	s, err := a.resolve(flags{}, file.Job)
+	if err != nil {
+		return err
+	}
 	ctx, stop := listen(ctx)
 	defer stop.close()
 	dir, err := os.MkdirTemp("", "drover-plan-")
@@ -69,6 +73,7 @@ func (a *app) plan(ctx context.Context, file *jobfile.File, asJSON bool) (err er
 	if err != nil {
 		return err
 	}
+	totals.Memory, totals.Workers = s.memory, s.workers
 	if asJSON {
 		return a.printJSON(plan.Document{Plan: p, Totals: totals})
 	}

@@ -7,8 +7,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/droverdata/drover/internal/human"
 	"github.com/droverdata/drover/internal/ledger"
-	"github.com/droverdata/drover/internal/monitor"
 	"github.com/droverdata/drover/internal/redact"
 	"github.com/spf13/cobra"
 )
@@ -168,8 +168,8 @@ func (a *app) listRuns(ctx context.Context, l ledger.Ledger, limit int, asJSON b
 	w := tabwriter.NewWriter(a.out, 0, 8, 3, ' ', 0)
 	_, _ = fmt.Fprintln(w, "RUN\tJOB\tSTATE\tCHUNKS\tERRORS\tROWS OUT\tSTARTED\tTOOK")
 	for _, s := range all {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s/%s\t%s\t%s\t%s\t%s\n", s.Run, s.Job, s.State, monitor.Count(s.Chunks["finished"]),
-			monitor.Count(s.Chunks["total"]), monitor.Count(s.Chunks["error"]), monitor.Count(s.RowsOut),
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s/%s\t%s\t%s\t%s\t%s\n", s.Run, s.Job, s.State, human.Count(s.Chunks["finished"]),
+			human.Count(s.Chunks["total"]), human.Count(s.Chunks["error"]), human.Count(s.RowsOut),
 			s.StartedAt.Local().Format("Jan 2 15:04"), s.took())
 	}
 	_ = w.Flush()
@@ -180,7 +180,7 @@ func (s runStatus) took() string {
 	if s.FinishedAt == nil {
 		return "-"
 	}
-	return monitor.Span(time.Duration(s.Seconds * float64(time.Second)))
+	return human.Span(time.Duration(s.Seconds * float64(time.Second)))
 }
 
 func (a *app) showRun(ctx context.Context, l ledger.Ledger, id string, asJSON bool) error {
@@ -207,7 +207,7 @@ func (a *app) showRun(ctx context.Context, l ledger.Ledger, id string, asJSON bo
 func (s runStatus) text() string {
 	var b strings.Builder
 	line := func(label, format string, args ...any) {
-		b.WriteString(monitor.Line(label, fmt.Sprintf(format, args...)) + "\n")
+		b.WriteString(human.Line(label, fmt.Sprintf(format, args...)) + "\n")
 	}
 	line("run "+s.Run, "%s, %s engine", s.Job, s.Engine)
 	state := string(s.State)
@@ -223,19 +223,19 @@ func (s runStatus) text() string {
 	var states []string
 	for _, state := range []string{"finished", "running", "pending", "error", "split"} {
 		if n := s.Chunks[state]; n > 0 {
-			states = append(states, monitor.Count(n)+" "+state)
+			states = append(states, human.Count(n)+" "+state)
 		}
 	}
-	chunks := monitor.Plural(s.Chunks["total"], "chunk")
+	chunks := human.Plural(s.Chunks["total"], "chunk")
 	if len(states) > 0 {
 		chunks += ": " + strings.Join(states, ", ")
 	}
 	line("chunks", "%s", chunks)
-	line("rows", "%s in, %s out, %s rows/s", monitor.Count(s.RowsIn), monitor.Count(s.RowsOut), monitor.Short(s.RowsPerSec))
-	line("bytes", "%s in, %s out, %s/s", monitor.Data(s.BytesIn), monitor.Data(s.BytesOut), monitor.Data(int64(s.BytesPerSec)))
-	line("peak memory", "%s a task", monitor.Memory(s.PeakMemory))
+	line("rows", "%s in, %s out, %s rows/s", human.Count(s.RowsIn), human.Count(s.RowsOut), human.Short(s.RowsPerSec))
+	line("bytes", "%s in, %s out, %s/s", human.Data(s.BytesIn), human.Data(s.BytesOut), human.Data(int64(s.BytesPerSec)))
+	line("peak memory", "%s a task", human.Memory(s.PeakMemory))
 	if s.LeftSeconds > 0 {
-		line("time left", "about %s", monitor.Span(time.Duration(s.LeftSeconds*float64(time.Second))))
+		line("time left", "about %s", human.Span(time.Duration(s.LeftSeconds*float64(time.Second))))
 	}
 	if s.Chunks["error"] > 0 {
 		line("see the errors", "drover errors %s", s.Run)

@@ -142,7 +142,7 @@ func (b *Bound) compile(ctx context.Context, env connector.Env) error {
 		// exactness.md 25: what a chunk holds is part of such a job's answer.
 		return drover.Errorf(drover.Invalid, "%s, so it sees one chunk at a time, and the job does not say what a chunk is", c.Program.Why).
 			WithField(fmt.Sprintf("steps[%d].sql", c.Opaque)).
-			WithHint("add chunk: with by: COLUMN, rows: N or files: N")
+			WithHint("add one clause: chunk: {by: COLUMN} for one chunk a value, chunk: {files: 1} for one a file, or chunk: {rows: N}")
 	}
 	return nil
 }

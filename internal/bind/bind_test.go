@@ -166,6 +166,7 @@ func TestBindRefuses(t *testing.T) {
 		"sink unreachable":    {func(m *memory, _ *drover.Job) { m.sinkErr = unreachable }, drover.Unreachable, "sink.memory", "no route", ""},
 		"sink refuses":        {func(m *memory, _ *drover.Job) { m.cErr = drover.Errorf(drover.Refused, "there is data") }, drover.Refused, "sink.memory", "there is data", ""},
 		"a bad step":          {func(_ *memory, j *drover.Job) { j.Frame = j.Frame.Filter("idd > 1") }, drover.Invalid, "steps[1].filter", `column "idd" does not exist`, `"id"`},
+		"rule 25":             {func(_ *memory, j *drover.Job) { j.Frame = j.Frame.SQL("SELECT sum(id) AS n FROM chunk") }, drover.Invalid, "steps[1].sql", "sum() is an aggregate", "chunk: {by: COLUMN}"},
 		"time zone":           {func(_ *memory, j *drover.Job) { j.Timezone = "Mars/Olympus" }, drover.Invalid, "timezone", `unknown timezone "Mars/Olympus"`, "UTC"},
 		"no columns":          {func(m *memory, _ *drover.Job) { m.schema = nil }, drover.Refused, "source", "no columns", ""},
 		"twin columns":        {func(m *memory, _ *drover.Job) { m.schema = append(m.schema, drover.Column{Name: "ID", Type: "BIGINT"}) }, drover.Invalid, "source", `columns "id" and "ID" differ only in case`, ""},

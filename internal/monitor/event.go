@@ -20,7 +20,7 @@ type Planned struct {
 	Job    string `json:"job"`
 	Source string `json:"source"`
 	Sink   string `json:"sink"`
-	// By says how the source was cut: "zip_code", "100000 rows", "files". Empty when the source chose by size.
+	// By is the column that the source was cut by, if any.
 	By     string `json:"by,omitempty"`
 	Chunks int64  `json:"chunks"`
 	// Rows and Bytes are the source's estimates; 0 when unknown.
@@ -40,9 +40,8 @@ type Opened struct {
 	Workers int    `json:"workers"`
 	// Memory is the budget of the whole process tree in bytes.
 	Memory int64 `json:"memory_bytes"`
-	// Resumed says that an earlier process began the run, and Joined that another one is at work on it now.
+	// Resumed says that the run was there before this process, which takes it up or joins another one in it.
 	Resumed bool `json:"resumed"`
-	Joined  bool `json:"joined,omitempty"`
 	// FinishedBefore of Chunks were finished when this process came.
 	FinishedBefore int64     `json:"finished_before"`
 	Chunks         int64     `json:"chunks"`
@@ -98,13 +97,6 @@ type Publishing struct {
 	Sink string `json:"sink"`
 }
 
-// Published says that the result is visible.
-type Published struct {
-	Sink  string `json:"sink"`
-	Rows  int64  `json:"rows"`
-	Files int64  `json:"files,omitempty"`
-}
-
 // Ended is the last event of a run, however it ended.
 type Ended struct {
 	Run   string `json:"run"`
@@ -139,5 +131,4 @@ func (ChunkFailed) event() string { return "chunk_failed" }
 func (Warning) event() string     { return "warning" }
 func (Draining) event() string    { return "draining" }
 func (Publishing) event() string  { return "publishing" }
-func (Published) event() string   { return "published" }
 func (Ended) event() string       { return "ended" }

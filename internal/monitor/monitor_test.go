@@ -143,29 +143,6 @@ func TestAFullPipeDoesNotStopARun(t *testing.T) {
 	p.Close()
 }
 
-func TestTexts(t *testing.T) {
-	for _, c := range []struct{ got, want string }{
-		{Short(0), "0"},
-		{Short(950), "950"},
-		{Short(999.6), "1.0k"},
-		{Short(228_000), "228k"},
-		{Short(1_840_000), "1.8M"},
-		{Short(12_000_000), "12M"},
-		{Span(400 * time.Millisecond), "0.4s"},
-		{Span(3 * time.Second), "3s"},
-		{Span(130 * time.Second), "2m10s"},
-		{Span(65 * time.Minute), "1h05m"},
-		{Plural(1, "chunk"), "1 chunk"},
-		{Plural(2204, "chunk"), "2,204 chunks"},
-		{Memory(214 << 20), "214 MiB"},
-		{Data(61e6), "61 MB"},
-	} {
-		if c.got != c.want {
-			t.Errorf("got %q, want %q", c.got, c.want)
-		}
-	}
-}
-
 func TestMeter(t *testing.T) {
 	var m Meter
 	start := time.Unix(0, 0)

@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/droverdata/drover/internal/human"
 )
 
 const (
@@ -129,7 +131,7 @@ func (v *plain) progress(p Progress) {
 		return
 	}
 	v.last = now
-	v.line(Line("  finished", p.chunks()+"   "+p.figures()))
+	v.line(human.Line("  finished", p.chunks()+"   "+p.figures()))
 }
 
 func (*plain) close() {}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/human"
 )
 
 // mostFailures is how many failed chunks the closing lines show; `drover errors` shows them all.
@@ -28,11 +29,11 @@ func (s *story) lines(e Event) []string {
 	case ChunkFailed:
 		s.failed(e)
 	case Warning:
-		return []string{Line("warning", e.Text)}
+		return []string{human.Line("warning", e.Text)}
 	case Draining:
-		return []string{Line("stopping", fmt.Sprintf("%s in flight will be finished; once more stops at once", Plural(int64(e.Running), "task")))}
+		return []string{human.Line("stopping", fmt.Sprintf("%s in flight will be finished; once more stops at once", human.Plural(int64(e.Running), "task")))}
 	case Publishing:
-		return []string{Line("publishing", e.Sink)}
+		return []string{human.Line("publishing", e.Sink)}
 	case Ended:
 		return s.ended(e)
 	}
@@ -40,22 +41,22 @@ func (s *story) lines(e Event) []string {
 }
 
 func (s *story) planned(e Planned) []string {
-	plan := Plural(e.Chunks, "chunk")
+	plan := human.Plural(e.Chunks, "chunk")
 	if e.By != "" {
 		plan += " by " + e.By
 	}
 	if e.Rows > 0 {
-		plan += ", " + Short(float64(e.Rows)) + " rows"
+		plan += ", " + human.Short(float64(e.Rows)) + " rows"
 	}
 	if e.Bytes > 0 {
-		plan += ", " + Data(e.Bytes)
+		plan += ", " + human.Data(e.Bytes)
 	}
 	if e.Path != "" {
 		plan += " · " + e.Path
 	}
-	lines := []string{Line(e.Job, e.Source+" -> "+e.Sink), Line("plan", plan)}
+	lines := []string{human.Line(e.Job, e.Source+" -> "+e.Sink), human.Line("plan", plan)}
 	for _, n := range e.Notes {
-		lines = append(lines, Line("", cut(n)))
+		lines = append(lines, human.Line("", cut(n)))
 	}
 	return lines
 }
@@ -73,17 +74,14 @@ func cut(note string) string {
 func (s *story) opened(e Opened) []string {
 	var lines []string
 	if e.Resumed {
-		lines = append(lines, Line("resuming", fmt.Sprintf("run %s of %s: %s of %s finished",
-			e.Run, e.StartedAt.Local().Format("Jan 2 15:04"), Count(e.FinishedBefore), Plural(e.Chunks, "chunk"))))
+		lines = append(lines, human.Line("resuming", fmt.Sprintf("run %s of %s: %s of %s finished",
+			e.Run, e.StartedAt.Local().Format("Jan 2 15:04"), human.Count(e.FinishedBefore), human.Plural(e.Chunks, "chunk"))))
 	}
-	if e.Joined {
-		lines = append(lines, Line("joining", fmt.Sprintf("run %s: another process is at work on it", e.Run)))
-	}
-	text := "ledger " + e.Ledger + " · " + Plural(int64(e.Workers), "worker") + ", up to " + Memory(e.Memory)
+	text := "ledger " + e.Ledger + " · " + human.Plural(int64(e.Workers), "worker") + ", up to " + human.Memory(e.Memory)
 	if e.DryRun {
-		text = "dry run: nothing is written · " + Plural(int64(e.Workers), "worker") + ", up to " + Memory(e.Memory)
+		text = "dry run: nothing is written · " + human.Plural(int64(e.Workers), "worker") + ", up to " + human.Memory(e.Memory)
 	}
-	return append(lines, Line("run "+e.Run, text))
+	return append(lines, human.Line("run "+e.Run, text))
 }
 
 func (s *story) failed(e ChunkFailed) {
@@ -107,7 +105,7 @@ func Failure(by, key string, err *drover.Error, attempts int) string {
 	if err != nil {
 		what = OneLine(err)
 	}
-	return fmt.Sprintf("%-16s  %s · %s", where, what, Plural(int64(attempts), "attempt"))
+	return fmt.Sprintf("%-16s  %s · %s", where, what, human.Plural(int64(attempts), "attempt"))
 }
 
 // OneLine is an error's place, message and sample on one line. DuckDB's own messages have several.
@@ -126,33 +124,33 @@ func OneLine(err *drover.Error) string {
 func (s *story) ended(e Ended) []string {
 	rate := ""
 	if e.Seconds > 0 && e.RowsHere > 0 {
-		rate = fmt.Sprintf(" (%s rows/s)", Short(float64(e.RowsHere)/e.Seconds))
+		rate = fmt.Sprintf(" (%s rows/s)", human.Short(float64(e.RowsHere)/e.Seconds))
 	}
-	span := Span(time.Duration(e.Seconds * float64(time.Second)))
-	total := fmt.Sprintf("%s rows in %s%s, peak %s", Count(e.RowsOut), span, rate, Memory(e.PeakMemory))
+	span := human.Span(time.Duration(e.Seconds * float64(time.Second)))
+	total := fmt.Sprintf("%s rows in %s%s, peak %s", human.Count(e.RowsOut), span, rate, human.Memory(e.PeakMemory))
 	switch {
 	case e.DryRun && e.Failed == 0 && !e.Interrupted:
-		return []string{Line("dry run", fmt.Sprintf("%s read, %s would be written, in %s, peak %s; nothing was written",
-			Plural(e.RowsIn, "row"), Count(e.RowsOut), span, Memory(e.PeakMemory)))}
+		return []string{human.Line("dry run", fmt.Sprintf("%s read, %s would be written, in %s, peak %s; nothing was written",
+			human.Plural(e.RowsIn, "row"), human.Count(e.RowsOut), span, human.Memory(e.PeakMemory)))}
 	case e.Published && e.Failed == 0:
 		if e.Files > 0 {
-			total = Plural(e.Files, "file") + ", " + total
+			total = human.Plural(e.Files, "file") + ", " + total
 		}
-		return []string{Line("published", e.Sink+": "+total+", 0 errors")}
+		return []string{human.Line("published", e.Sink+": "+total+", 0 errors")}
 	case e.Failed > 0 && !e.Interrupted:
 		return s.endedWithErrors(e)
 	case e.Interrupted:
 		return []string{
-			Line("stopped", fmt.Sprintf("run %s: %s of %s are finished and safe", e.Run, Count(e.Finished), Plural(e.Total, "chunk"))),
-			Line("go on", s.again),
+			human.Line("stopped", fmt.Sprintf("run %s: %s of %s are finished and safe", e.Run, human.Count(e.Finished), human.Plural(e.Total, "chunk"))),
+			human.Line("go on", s.again),
 		}
 	case e.Pending > 0:
 		return []string{
-			Line("left open", fmt.Sprintf("run %s: %s of %s are finished, %s", e.Run, Count(e.Finished), Plural(e.Total, "chunk"), total)),
-			Line("go on", s.again),
+			human.Line("left open", fmt.Sprintf("run %s: %s of %s are finished, %s", e.Run, human.Count(e.Finished), human.Plural(e.Total, "chunk"), total)),
+			human.Line("go on", s.again),
 		}
 	}
-	return []string{Line(e.State, e.Sink+": "+total)}
+	return []string{human.Line(e.State, e.Sink+": "+total)}
 }
 
 func (s *story) endedWithErrors(e Ended) []string {
@@ -163,14 +161,37 @@ func (s *story) endedWithErrors(e Ended) []string {
 	if e.DryRun {
 		what = "nothing was written"
 	}
-	lines := []string{Line("error", fmt.Sprintf("%s of %s failed; %s are safe, %s", Count(e.Failed), Plural(e.Total, "chunk"), Count(e.Finished), what))}
+	lines := []string{human.Line("error", fmt.Sprintf("%s of %s failed; %s are safe, %s", human.Count(e.Failed), human.Plural(e.Total, "chunk"), human.Count(e.Finished), what))}
 	lines = append(lines, s.failures...)
 	if s.unshown > 0 {
-		lines = append(lines, fmt.Sprintf("  and %s more", Count(int64(s.unshown))))
+		lines = append(lines, fmt.Sprintf("  and %s more", human.Count(int64(s.unshown))))
 	}
 	if e.DryRun {
 		return lines
 	}
-	return append(lines, Line("see them", "drover errors "+e.Run), Line("retry only these", s.again+" --retry-errors"),
-		Line("or start afresh", s.again+" --new"))
+	return append(lines, human.Line("see them", "drover errors "+e.Run), human.Line("retry only these", s.again+" --retry-errors"),
+		human.Line("or start afresh", s.again+" --new"))
 }
+
+// figures are a Progress in words, without its chunks: "1.8M rows   228k rows/s   61 MB/s   214 MiB   3s left".
+func (p Progress) figures() string {
+	parts := []string{human.Short(float64(p.RowsIn)) + " rows"}
+	if p.RowsPerSecond >= 1 {
+		parts = append(parts, human.Short(p.RowsPerSecond)+" rows/s")
+	}
+	if p.BytesPerSecond >= 1 {
+		parts = append(parts, human.Data(int64(p.BytesPerSecond))+"/s")
+	}
+	if p.Memory > 0 {
+		parts = append(parts, human.Memory(p.Memory))
+	}
+	if p.Failed > 0 {
+		parts = append(parts, human.Count(p.Failed)+" failed")
+	}
+	if p.Left > 0 {
+		parts = append(parts, human.Span(p.Left.Round(time.Second))+" left")
+	}
+	return strings.Join(parts, "   ")
+}
+
+func (p Progress) chunks() string { return human.Count(p.Finished) + "/" + human.Count(p.Total) }

@@ -79,18 +79,13 @@ type Document struct {
 	Totals
 }
 
-// Make plans a bound job. A job whose steps see whole chunks must name its chunks; else the error is of kind Invalid.
+// Make plans a bound job.
 func Make(b Bound) (Plan, error) {
 	fingerprint, err := Fingerprint(b.Job)
 	if err != nil {
 		return Plan{}, err
 	}
 	f := b.Job.Frame
-	if !b.Program.RowWise && f.Chunk.IsZero() {
-		return Plan{}, drover.Errorf(drover.Invalid, "%s, so the step sees one whole chunk; the job must say what a chunk is", b.Program.Why).
-			WithField("chunk").
-			WithHint("add one clause: chunk: {by: COLUMN} for one chunk a value, chunk: {files: 1} for one a file, or chunk: {rows: N}")
-	}
 	src, err := endpoint(f.Source.Connector(), f.Source.String(), f.Source.Meaning(), b.SourceIdentity)
 	if err != nil {
 		return Plan{}, fmt.Errorf("plan the source: %w", err)

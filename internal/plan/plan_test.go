@@ -3,7 +3,6 @@ package plan
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -175,16 +174,6 @@ func TestPlansRoundTripThroughJSON(t *testing.T) {
 		if !reflect.DeepEqual(p, q) {
 			t.Errorf("%s came back as %s", data, q.Job)
 		}
-	}
-}
-
-func TestRule25StepsThatSeeWholeChunksNeedNamedChunks(t *testing.T) {
-	b := perFile()
-	b.Job.Frame.Chunk = drover.Chunking{}
-	_, err := Make(b)
-	var e *drover.Error
-	if !errors.As(err, &e) || e.Kind != drover.Invalid || e.Field != "chunk" || !strings.Contains(e.Message, "step 1 (sql): sum() is an aggregate") || !strings.Contains(e.Hint, "chunk: {by: COLUMN}") {
-		t.Fatalf("got %#v", err)
 	}
 }
 

@@ -6,15 +6,11 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"unicode/utf8"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/human"
 	"github.com/droverdata/drover/internal/step"
-	"github.com/dustin/go-humanize"
 )
-
-// labelWidth is where the text after a line's label begins.
-const labelWidth = 18
 
 // splicing is the connectors that move untouched columns as raw bytes from one end to the other when both ends are theirs.
 var splicing = []string{"postgres"}
@@ -30,9 +26,9 @@ func (p Plan) WriteText(w io.Writer, t Totals) error {
 		}
 		line(&b, label, s.Source.Text+" -> "+s.Sink.Text)
 		if i == 0 {
-			line(&b, "plan", plural(int64(len(p.Stages)), "stage")+", "+t.text(s.Chunk)+path(s))
+			line(&b, "plan", human.Plural(int64(len(p.Stages)), "stage")+", "+t.text(s.Chunk)+" · "+s.Path())
 			if t.Workers > 0 {
-				line(&b, "resources", plural(int64(t.Workers), "worker")+", "+humanize.IBytes(uint64(t.Memory)))
+				line(&b, "resources", human.Plural(int64(t.Workers), "worker")+", "+human.Memory(t.Memory))
 			}
 			line(&b, "reading", "each chunk is one snapshot of the source, the run is not: rows that change while it runs may be seen as they were or as they are")
 			line(&b, "time zone", p.Timezone)
@@ -103,15 +99,13 @@ func (s Stage) Path() string {
 	return text
 }
 
-func path(s Stage) string { return " · " + s.Path() }
-
 func (t Totals) text(c drover.Chunking) string {
-	text := plural(t.Chunks, "chunk") + by(c)
+	text := human.Plural(t.Chunks, "chunk") + by(c)
 	if t.Rows > 0 {
-		text += ", " + strings.ReplaceAll(humanize.SIWithDigits(float64(t.Rows), 1, ""), " ", "") + " rows"
+		text += ", " + human.Short(float64(t.Rows)) + " rows"
 	}
 	if t.Bytes > 0 {
-		text += ", " + humanize.Bytes(uint64(t.Bytes))
+		text += ", " + human.Data(t.Bytes)
 	}
 	return text
 }
@@ -125,9 +119,9 @@ func by(c drover.Chunking) string {
 	case c.By != "":
 		return " by " + c.By
 	case c.Rows > 0:
-		return " of " + humanize.Comma(c.Rows) + " rows"
+		return " of " + human.Count(c.Rows) + " rows"
 	case c.Files > 0:
-		return " of " + plural(int64(c.Files), "file")
+		return " of " + human.Plural(int64(c.Files), "file")
 	}
 	return " by size"
 }
@@ -209,14 +203,4 @@ func (s Stage) dropped() []string {
 	return out
 }
 
-func line(b *strings.Builder, label, text string) {
-	pad := max(labelWidth-utf8.RuneCountInString(label), 2)
-	b.WriteString(strings.TrimRight(label+strings.Repeat(" ", pad)+text, " ") + "\n")
-}
-
-func plural(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return humanize.Comma(n) + " " + noun + "s"
-}
+func line(b *strings.Builder, label, text string) { b.WriteString(human.Line(label, text) + "\n") }

@@ -1,4 +1,5 @@
-package monitor
+// Package human writes labels and figures for people, in all of drover's texts alike.
+package human
 
 import (
 	"fmt"
@@ -6,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 )
@@ -15,10 +17,8 @@ const labelWidth = 18
 
 // Line sets a label and a text in two columns: "published         clean_companies: 12 rows".
 func Line(label, text string) string {
-	if len(label) > labelWidth-2 {
-		return label + "  " + text
-	}
-	return fmt.Sprintf("%-*s%s", labelWidth, label, text)
+	pad := max(labelWidth-utf8.RuneCountInString(label), 2)
+	return strings.TrimRight(label+strings.Repeat(" ", pad)+text, " ")
 }
 
 // Count writes a number with separators: "2,204".
@@ -65,26 +65,3 @@ func Span(d time.Duration) string {
 	d = d.Round(time.Minute)
 	return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
 }
-
-// figures are a Progress in words, without its chunks: "1.8M rows   228k rows/s   61 MB/s   214 MiB   3s left".
-func (p Progress) figures() string {
-	parts := []string{Short(float64(p.RowsIn)) + " rows"}
-	if p.RowsPerSecond >= 1 {
-		parts = append(parts, Short(p.RowsPerSecond)+" rows/s")
-	}
-	if p.BytesPerSecond >= 1 {
-		parts = append(parts, Data(int64(p.BytesPerSecond))+"/s")
-	}
-	if p.Memory > 0 {
-		parts = append(parts, Memory(p.Memory))
-	}
-	if p.Failed > 0 {
-		parts = append(parts, Count(p.Failed)+" failed")
-	}
-	if p.Left > 0 {
-		parts = append(parts, Span(p.Left.Round(time.Second))+" left")
-	}
-	return strings.Join(parts, "   ")
-}
-
-func (p Progress) chunks() string { return Count(p.Finished) + "/" + Count(p.Total) }
