@@ -232,6 +232,22 @@ func TestCancelInterrupts(t *testing.T) {
 	}
 }
 
+func TestCancelOfAQueryThatHasEndedLeavesTheNextAlone(t *testing.T) {
+	s := open(t, Options{})
+	for range 3000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		rows, err := s.Query(ctx, "SELECT 1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		rows.Close()
+		if err := s.Exec(t.Context(), "SELECT sum(range) FROM range(10000)"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestDescribe(t *testing.T) {
 	s := open(t, Options{})
 	got, err := s.Describe(t.Context(), "SELECT 1::BIGINT AS a, 'x' AS \"B b\", 1.5::DECIMAL(12,2) AS d, [1] AS l")

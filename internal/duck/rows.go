@@ -2,6 +2,7 @@ package duck
 
 import (
 	"context"
+	"sync"
 
 	"github.com/droverdata/drover"
 	db "github.com/duckdb/duckdb-go-bindings"
@@ -29,20 +30,20 @@ func (st *Stmt) Close() { db.DestroyPrepare(&st.st) }
 
 // Query runs the statement and streams its rows. One query of a session runs at a time.
 func (st *Stmt) Query(ctx context.Context) (*Rows, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	_ = st.s.kept() // of an earlier query that was given up
 	r := &Rows{ctx: ctx, s: st.s}
-	r.stop = context.AfterFunc(ctx, func() { db.Interrupt(st.s.con) })
 	var pending db.PendingResult
 	defer db.DestroyPending(&pending)
 	if db.PendingPreparedStreaming(st.st, &pending) != db.StateSuccess {
-		defer r.stop()
 		return nil, r.fail(newError(drover.Data, 0, db.PendingError(pending), ""))
 	}
+	// Not before: a query that begins forgets the interrupts that came until then.
+	r.stop = st.s.interruptWhen(ctx)
 	if db.ExecutePending(pending, &r.res) != db.StateSuccess {
-		defer r.stop()
+		r.stop()
 		err := newError(drover.Data, db.ResultErrorType(&r.res), db.ResultError(&r.res), "")
 		db.DestroyResult(&r.res)
 		return nil, r.fail(err)
@@ -50,11 +51,26 @@ func (st *Stmt) Query(ctx context.Context) (*Rows, error) {
 	return r, nil
 }
 
+// interruptWhen interrupts the running query when ctx is done, until stop is called. Once stop has returned no interrupt is on its way:
+// it would hit the session's next query, or a connection that is closed.
+func (s *Session) interruptWhen(ctx context.Context) (stop func()) {
+	sent := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		defer close(sent)
+		db.Interrupt(s.con)
+	})
+	return sync.OnceFunc(func() {
+		if !cancel() {
+			<-sent
+		}
+	})
+}
+
 // Rows is a streaming result: at most a few chunks exist at any time.
 type Rows struct {
 	ctx   context.Context
 	s     *Session
-	stop  func() bool
+	stop  func()
 	res   db.Result
 	cur   db.DataChunk
 	owned *Stmt
@@ -71,7 +87,7 @@ func (r *Rows) Next() (Chunk, error) {
 			if msg := db.ResultError(&r.res); msg != "" {
 				return Chunk{}, r.fail(newError(drover.Data, db.ResultErrorType(&r.res), msg, ""))
 			}
-			return Chunk{}, r.ctx.Err()
+			return Chunk{}, context.Cause(r.ctx)
 		}
 		c := Chunk{r.cur}
 		if c.Rows() > 0 {
