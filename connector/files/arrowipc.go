@@ -108,7 +108,7 @@ func addArrow(ctx context.Context, store storage.Store, s *duck.Session, path st
 			columns[i].Type = "INTEGER"
 		}
 	}
-	scan := &arrowScan{ctx: ctx, store: store, session: s, path: path, columns: columns}
+	scan := &arrowScan{ctx: ctx, store: store, session: s, path: path}
 	sql, unregister, err := s.AddScan(columns, scan.open)
 	if err != nil {
 		return "", nil, nil, fmt.Errorf("register %s: %w", path, err)
@@ -122,7 +122,6 @@ type arrowScan struct {
 	store   storage.Store
 	session *duck.Session
 	path    string
-	columns drover.Schema
 
 	file   *arrowFile
 	filler *duck.ArrowFiller
@@ -139,7 +138,7 @@ func (a *arrowScan) open() (duck.Filler, error) {
 		return nil, fmt.Errorf("%s is not readable as Arrow IPC: %w", a.path, err)
 	}
 	a.file, a.batch, a.at = f, nil, 0
-	if a.filler, err = a.session.NewArrowFiller(f.schema, a.columns); err != nil {
+	if a.filler, err = a.session.NewArrowFiller(f.schema); err != nil {
 		return nil, err
 	}
 	return a.fill, nil

@@ -46,18 +46,17 @@ func arrowError(e unsafe.Pointer) error {
 // ArrowFiller fills scans from record batches of one schema.
 type ArrowFiller struct {
 	s         *Session
-	columns   drover.Schema
 	converted unsafe.Pointer
 	batch     db.DataChunk
 }
 
-// NewArrowFiller prepares the conversion of batches of schema, whose columns ArrowColumns gave. Close it when no scan uses it.
-func (s *Session) NewArrowFiller(schema *arrow.Schema, columns drover.Schema) (*ArrowFiller, error) {
+// NewArrowFiller prepares the conversion of batches of schema. Close it when no scan uses it.
+func (s *Session) NewArrowFiller(schema *arrow.Schema) (*ArrowFiller, error) {
 	c := C.drover_alloc()
 	defer C.free(c)
 	cdata.ExportArrowSchema(schema, (*cdata.CArrowSchema)(c))
 	defer cdata.ReleaseCArrowSchema((*cdata.CArrowSchema)(c))
-	f := &ArrowFiller{s: s, columns: columns}
+	f := &ArrowFiller{s: s}
 	if err := arrowError(C.duckdb_schema_from_arrow(s.con.Ptr, c, &f.converted)); err != nil {
 		return nil, fmt.Errorf("convert an Arrow schema: %w", err)
 	}
@@ -87,8 +86,7 @@ func (f *ArrowFiller) Fill(out Chunk, projection []int, rec arrow.RecordBatch) e
 		}
 		to := out.Vector(v)
 		if rec.Schema().Field(col).Type.ID() == arrow.NULL {
-			mask := to.WritableMask()
-			clear(mask)
+			clear(to.WritableMask())
 			continue
 		}
 		from := db.DataChunkGetVector(f.batch, db.IdxT(col))

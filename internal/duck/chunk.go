@@ -124,8 +124,3 @@ func (s *String) Point(b []byte) {
 	copy(s.prefix[:], b)
 	s.ptr = uintptr(unsafe.Pointer(unsafe.SliceData(b)))
 }
-
-// SetString copies b into the vector's own heap as its i-th value.
-func (v Vector) SetString(i int, b []byte) {
-	db.VectorAssignStringElementLen(v.v, db.IdxT(i), b)
-}

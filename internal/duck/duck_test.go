@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/droverdata/drover"
+	db "github.com/duckdb/duckdb-go-bindings"
 )
 
 func open(t *testing.T, o Options) *Session {
@@ -102,7 +103,7 @@ func numbers(n int) (drover.Schema, func() (Filler, error)) {
 					}
 				case 2:
 					for i := range k {
-						vec.SetString(i, fmt.Appendf(nil, "a text of row %d", at+i))
+						db.VectorAssignStringElementLen(vec.v, db.IdxT(i), fmt.Appendf(nil, "a text of row %d", at+i))
 					}
 				case 1:
 					return 0, errors.New("a column that nobody needs was asked for")
