@@ -9,6 +9,7 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/storage"
 )
 
 // The staged folders' columns: partition columns by number, and the number of a file of at most max_rows_per_file rows.
@@ -20,15 +21,19 @@ const (
 	textMark = "v"
 )
 
-// maxOpenFiles is how many partitions a task keeps open. DuckDB's own limit of 100 closes the oldest and begins a second file for it.
-const maxOpenFiles = 100_000
+// spareFiles is how many of the files that the process may open are left for all but partitions.
+const spareFiles = 256
+
+// maxOpenFiles is how many partitions a task keeps open: as many as the system allows. Beyond it DuckDB, whose own default is 100, closes the
+// oldest and begins a second file for it.
+func maxOpenFiles() int { return max(100, min(100_000, storage.OpenFiles()-spareFiles)) }
 
 // copy writes the rows of query, which has output's columns, below scratch.
 func (s *sink) copy(ctx context.Context, session *duck.Session, output drover.Schema, query, scratch string) error {
 	if s.format() == formatArrow {
 		return s.copyArrow(ctx, session, output, query, scratch)
 	}
-	if err := session.Exec(ctx, fmt.Sprintf("SET partitioned_write_max_open_files = %d", maxOpenFiles)); err != nil {
+	if err := session.Exec(ctx, fmt.Sprintf("SET partitioned_write_max_open_files = %d", maxOpenFiles())); err != nil {
 		return fmt.Errorf("prepare DuckDB: %w", err)
 	}
 	folders, exprs := s.folders(output)

@@ -26,6 +26,11 @@ func (s *sink) Publish(ctx context.Context, run connector.Run, output drover.Sch
 	if err != nil {
 		return published, s.storeError("read", err)
 	}
+	if open && s.mode() == Error {
+		if err := s.stillEmpty(ctx, run); err != nil {
+			return published, err
+		}
+	}
 	dirs := map[string]bool{}
 	err = eachStaged(all, func(_ connector.Receipt, f staged) error {
 		dest := filepath.Join(s.root, filepath.FromSlash(f.Path))
@@ -62,6 +67,19 @@ func (s *sink) Publish(ctx context.Context, run connector.Run, output drover.Sch
 		return published, s.storeError("publish to", err)
 	}
 	return published, nil
+}
+
+// stillEmpty refuses to publish beside data that came since the run began.
+func (s *sink) stillEmpty(ctx context.Context, run connector.Run) error {
+	for o, err := range s.store.List(ctx, s.root, false) {
+		if err != nil {
+			return s.storeError("list", err)
+		}
+		if name := filepath.Base(o.Path); formatOf(name) != "" && !strings.HasPrefix(name, ownPrefix(run)) {
+			return s.refuse(o.Path)
+		}
+	}
+	return nil
 }
 
 // eachStaged yields the staged files of all receipts.
@@ -107,7 +125,7 @@ func (s *sink) sync(ctx context.Context, dirs map[string]bool) error {
 func (s *sink) removeReplaced(ctx context.Context, run connector.Run, dirs map[string]bool) error {
 	emptied := map[string]bool{}
 	err := s.eachReplaced(ctx, run, func(f replaced) error {
-		if s.mode() == OverwritePartitions && !dirs[path.Dir(f.Path)] {
+		if s.mode() == OverwritePartitions && !dirs[canonical(path.Dir(f.Path))] {
 			return nil
 		}
 		name := filepath.Join(s.root, filepath.FromSlash(f.Path))
@@ -133,6 +151,17 @@ func (s *sink) removeReplaced(ctx context.Context, run connector.Run, dirs map[s
 		}
 	}
 	return nil
+}
+
+// canonical returns a partition's folder as drover would name it. Other writers encode more characters, or in lower case.
+func canonical(dir string) string {
+	parts := strings.Split(dir, "/")
+	for i, p := range parts {
+		for _, h := range parseHive(p + "/") {
+			parts[i] = h.dir()
+		}
+	}
+	return strings.Join(parts, "/")
 }
 
 // Verify implements connector.Sink. A receipt's files are staged, or visible where a publish began; one that is neither takes all chunks
