@@ -197,6 +197,12 @@ type Local interface {
 	Unmark(ctx context.Context, name string, places []string) error
 }
 
+// Checker is a Relation whose source may hold values that DuckDB would change as it reads them. It is optional.
+type Checker interface {
+	// Check refuses such values of columns, before a query runs: an error of kind Data that names the column and one value.
+	Check(ctx context.Context, columns []string) error
+}
+
 // SourceChecker is a Sink that refuses sources which it would read from or destroy while it writes. It is optional.
 type SourceChecker interface {
 	CheckSource(source Source) error

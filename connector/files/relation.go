@@ -16,6 +16,7 @@ import (
 
 // relation implements connector.Relation. It is SQL over DuckDB's readers; nothing is read before a query runs.
 type relation struct {
+	source  *source
 	ctx     context.Context
 	session *duck.Session
 	schema  drover.Schema
@@ -37,7 +38,7 @@ func (s *source) Open(ctx context.Context, session *duck.Session, schema drover.
 	if err != nil {
 		return nil, err
 	}
-	r := &relation{ctx: ctx, session: session, schema: schema, sv: sv, counted: sv.Format != formatParquet}
+	r := &relation{source: s, ctx: ctx, session: session, schema: schema, sv: sv, counted: sv.Format != formatParquet}
 	var pieces []piece
 	for _, c := range chunks {
 		var b bounds
@@ -63,7 +64,7 @@ func (s *source) openAll(ctx context.Context, session *duck.Session, schema drov
 	if err != nil {
 		return nil, err
 	}
-	r := &relation{ctx: ctx, session: session, schema: schema, sv: sv, all: all}
+	r := &relation{source: s, ctx: ctx, session: session, schema: schema, sv: sv, all: all}
 	return r, s.prepare(ctx, r, all)
 }
 

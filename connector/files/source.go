@@ -28,6 +28,7 @@ type source struct {
 	session *duck.Session // for what the driver asks; workers bring their own
 	found   *survey
 	warned  bool
+	checked map[checked]bool // what Check has found in order
 }
 
 func openSource(ctx context.Context, spec *Source, env connector.Env) (*source, error) {

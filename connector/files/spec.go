@@ -51,7 +51,7 @@ type Sink struct {
 	Mode      Mode     `json:"mode,omitempty" jsonschema:"enum=append,enum=overwrite,enum=overwrite_partitions,enum=error"`
 	// Compression is the codec of the format: zstd, snappy (Parquet's default), gzip, lz4, uncompressed.
 	Compression    string `json:"compression,omitempty"`
-	MaxRowsPerFile int64  `json:"max_rows_per_file,omitempty" jsonschema:"minimum=1"`
+	MaxRowsPerFile int64  `json:"max_rows_per_file,omitempty" jsonschema:"minimum=0"`
 	RowGroupRows   int64  `json:"row_group_rows,omitempty" jsonschema:"minimum=1"`
 }
 

@@ -24,9 +24,11 @@ type Stage struct {
 	SourceState json.RawMessage `json:"source_state,omitempty"`
 	Input       drover.Schema   `json:"input"`
 	Program     step.Program    `json:"program"`
-	Steps       []drover.Step   `json:"steps"`
-	Output      drover.Schema   `json:"output"`
-	Sink        Spec            `json:"sink"`
+	// Reads is the source columns that the program reads; others are moved, or dropped.
+	Reads  []string      `json:"reads,omitempty"`
+	Steps  []drover.Step `json:"steps"`
+	Output drover.Schema `json:"output"`
+	Sink   Spec          `json:"sink"`
 }
 
 // Task is one attempt, as a worker receives it.

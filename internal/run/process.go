@@ -98,7 +98,7 @@ func (r *runner) newPool(totals ledger.Totals, slots int) (*pool, error) {
 		runner: r, slots: slots, left: -1, inFlight: map[int64]context.CancelCauseFunc{},
 		stage: protocol.Stage{
 			Source:      protocol.Spec{Connector: r.o.Job.Frame.Source.Connector(), Value: source},
-			SourceState: r.doc.SourceState, Input: st.Input, Program: st.Program, Steps: st.Steps, Output: st.Output,
+			SourceState: r.doc.SourceState, Input: st.Input, Program: st.Program, Reads: st.Reads, Steps: st.Steps, Output: st.Output,
 			Sink: protocol.Spec{Connector: r.o.Job.Sink.Connector(), Value: sink},
 		},
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,6 +100,11 @@ func (w *Worker) execute(ctx context.Context, task protocol.Task, m *meter) ([]c
 			return connector.Input{}, err
 		}
 		relations = append(relations, rel)
+		if c, ok := rel.(connector.Checker); ok {
+			if err := c.Check(ctx, kept(task.Stage)); err != nil {
+				return connector.Input{}, err
+			}
+		}
 		return connector.Input{
 			Session: s.session, Relation: rel, Program: task.Stage.Program,
 			Source: task.Stage.Input, Output: task.Stage.Output,
@@ -111,6 +117,17 @@ func (w *Worker) execute(ctx context.Context, task protocol.Task, m *meter) ([]c
 		return nil, w.explain(ctx, task, err)
 	}
 	return receipts, nil
+}
+
+// kept returns the source columns that a stage reads or moves.
+func kept(st protocol.Stage) []string {
+	names := slices.Clone(st.Reads)
+	for _, c := range st.Output {
+		if c.From != "" && !slices.Contains(names, c.From) {
+			names = append(names, c.From)
+		}
+	}
+	return names
 }
 
 // enter makes w.stage the task's stage.
