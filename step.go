@@ -28,21 +28,30 @@ type Pair struct {
 // Kind returns the step's name as a job file spells it: "select", "drop", "rename", "filter", "set", "cast" or "sql"; ""
 // for an empty step.
 func (s Step) Kind() string {
-	switch {
-	case s.Select != nil:
-		return "select"
-	case s.Drop != nil:
-		return "drop"
-	case s.Rename != nil:
-		return "rename"
-	case s.Filter != "":
-		return "filter"
-	case s.Set != nil:
-		return "set"
-	case s.Cast != nil:
-		return "cast"
-	case s.SQL != "":
-		return "sql"
+	if kinds := s.kinds(); len(kinds) > 0 {
+		return kinds[0]
 	}
 	return ""
+}
+
+// kinds names the fields that are set. A step that is valid has one.
+func (s Step) kinds() []string {
+	var kinds []string
+	for _, field := range []struct {
+		name string
+		set  bool
+	}{
+		{"select", s.Select != nil},
+		{"drop", s.Drop != nil},
+		{"rename", s.Rename != nil},
+		{"filter", s.Filter != ""},
+		{"set", s.Set != nil},
+		{"cast", s.Cast != nil},
+		{"sql", s.SQL != ""},
+	} {
+		if field.set {
+			kinds = append(kinds, field.name)
+		}
+	}
+	return kinds
 }

@@ -10,23 +10,7 @@ func index(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
 // validate checks what needs no schema: one kind, nothing empty, no column twice. Names are compared without regard to case, as
 // DuckDB compares them.
 func (s Step) validate() error {
-	var kinds []string
-	for _, k := range []struct {
-		name string
-		set  bool
-	}{
-		{"select", s.Select != nil},
-		{"drop", s.Drop != nil},
-		{"rename", s.Rename != nil},
-		{"filter", s.Filter != ""},
-		{"set", s.Set != nil},
-		{"cast", s.Cast != nil},
-		{"sql", s.SQL != ""},
-	} {
-		if k.set {
-			kinds = append(kinds, k.name)
-		}
-	}
+	kinds := s.kinds()
 	switch len(kinds) {
 	case 0:
 		return Errorf(Invalid, "the step is empty").WithHint("Write one of select, drop, rename, filter, set, cast, sql.")

@@ -15,6 +15,7 @@ import (
 	"github.com/droverdata/drover/internal/duck"
 	"github.com/droverdata/drover/internal/plan"
 	sqlstep "github.com/droverdata/drover/internal/step/sql"
+	"github.com/droverdata/drover/internal/vocabulary"
 )
 
 // Bound is a bound job with its source and its sink open.
@@ -152,15 +153,15 @@ func checkKey(by string, schema drover.Schema) error {
 	if by == "" {
 		return nil
 	}
-	i := schema.Index(by)
-	if i >= 0 && schema[i].Name == by {
+	names := schema.Names()
+	if slices.Contains(names, by) {
 		return nil
 	}
 	err := drover.Errorf(drover.Invalid, "column %q does not exist in the source", by).WithField("chunk.by")
-	if i >= 0 {
-		return err.WithHint("Did you mean %q?", schema[i].Name)
+	if near := vocabulary.Nearest(by, names); near != "" {
+		return err.WithHint("Did you mean %q?", near)
 	}
-	return err.WithHint("its columns are %s", strings.Join(schema.Names(), ", "))
+	return err.WithHint("its columns are %s", strings.Join(names, ", "))
 }
 
 // at gives an error its place in the job where it has none, or one within field, and says what was being done where nothing does.

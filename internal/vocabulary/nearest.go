@@ -17,7 +17,8 @@ func Nearest(word string, known []string) string {
 	}
 	best, least := "", max(1, utf8.RuneCountInString(word)/3)+1
 	for _, candidate := range known {
-		if d := distance(strings.ToLower(word), strings.ToLower(candidate)); d < least {
+		// At a distance of the candidate's whole length nothing of it was written.
+		if d := distance(strings.ToLower(word), strings.ToLower(candidate)); d < least && d < utf8.RuneCountInString(candidate) {
 			best, least = candidate, d
 		}
 	}

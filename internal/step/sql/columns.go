@@ -7,6 +7,7 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/duck"
 	"github.com/droverdata/drover/internal/step"
+	"github.com/droverdata/drover/internal/vocabulary"
 )
 
 func (c *compiler) selectColumns(names []string, field string) error {
@@ -131,41 +132,10 @@ func (c *compiler) untyped(col drover.Column, field string) *drover.Error {
 // unknownColumn says that a column does not exist, and which one may be meant.
 func unknownColumn(name string, schema drover.Schema) *drover.Error {
 	e := drover.Errorf(drover.Invalid, "column %q does not exist", name)
-	if near := nearest(name, schema.Names()); near != "" {
+	if near := vocabulary.Nearest(name, schema.Names()); near != "" {
 		return e.WithHint("Did you mean %q?", near)
 	}
 	return e.WithHint("the columns here are %s", shorten(strings.Join(schema.Names(), ", "), 200))
-}
-
-// nearest returns the candidate with the least edit distance to name, if it is near enough to be meant.
-func nearest(name string, candidates []string) string {
-	best, least := "", max(len(name)/3, 2)+1
-	for _, c := range candidates {
-		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < least && d < len(c) {
-			best, least = c, d
-		}
-	}
-	return best
-}
-
-// distance is Levenshtein's, in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }
 
 // shorten cuts a text to about n bytes.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/vocabulary"
 )
 
 // function is what DuckDB's catalog says about all functions of one name.
@@ -108,7 +109,7 @@ func (p *prover) judge(ctx context.Context, name string) (ruling, error) {
 		return ruling{}, nil
 	case f == nil:
 		r := ruling{why: "there is no scalar function " + name + "()"}
-		if near := nearest(name, slices.Sorted(maps.Keys(p.functions))); near != "" {
+		if near := vocabulary.Nearest(name, slices.Sorted(maps.Keys(p.functions))); near != "" {
 			r.hint = fmt.Sprintf("Did you mean %q?", near)
 		}
 		return r, nil
