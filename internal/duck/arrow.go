@@ -46,6 +46,7 @@ func arrowError(e unsafe.Pointer) error {
 // ArrowFiller fills scans from record batches of one schema.
 type ArrowFiller struct {
 	s         *Session
+	finer     []bool // by column: its values are looked at
 	converted unsafe.Pointer
 	batch     db.DataChunk
 }
@@ -57,6 +58,9 @@ func (s *Session) NewArrowFiller(schema *arrow.Schema) (*ArrowFiller, error) {
 	cdata.ExportArrowSchema(schema, (*cdata.CArrowSchema)(c))
 	defer cdata.ReleaseCArrowSchema((*cdata.CArrowSchema)(c))
 	f := &ArrowFiller{s: s}
+	for _, field := range schema.Fields() {
+		f.finer = append(f.finer, finer(field.Type))
+	}
 	if err := arrowError(C.duckdb_schema_from_arrow(s.con.Ptr, c, &f.converted)); err != nil {
 		return nil, fmt.Errorf("convert an Arrow schema: %w", err)
 	}
@@ -64,7 +68,7 @@ func (s *Session) NewArrowFiller(schema *arrow.Schema) (*ArrowFiller, error) {
 }
 
 // Fill is the body of a Filler: it makes out hold the rows of rec, at most VectorSize. rec's buffers must lie in C memory
-// (memory/mallocator).
+// (memory/mallocator). Values that DuckDB does not hold exactly are an error of kind Data.
 func (f *ArrowFiller) Fill(out Chunk, projection []int, rec arrow.RecordBatch) error {
 	if rec.NumRows() > VectorSize {
 		return fmt.Errorf("%d rows do not fit a chunk", rec.NumRows())
@@ -83,6 +87,11 @@ func (f *ArrowFiller) Fill(out Chunk, projection []int, rec arrow.RecordBatch) e
 	for v, col := range projection {
 		if col < 0 {
 			continue // the row id: any value will do
+		}
+		if f.finer[col] {
+			if err := refuseCut(rec.ColumnName(col), rec.Column(col)); err != nil {
+				return err
+			}
 		}
 		to := out.Vector(v)
 		if rec.Schema().Field(col).Type.ID() == arrow.NULL {
