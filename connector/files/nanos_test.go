@@ -45,7 +45,8 @@ func nanosFile(tb testing.TB, path string, groups ...map[string][]int64) {
 		for _, values := range g {
 			length = max(length, len(values))
 		}
-		rows := w.AppendRowGroup()
+		rows, err := w.AppendRowGroupChecked()
+		must(err)
 		for c := range root.NumFields() {
 			column, err := rows.NextColumn()
 			must(err)

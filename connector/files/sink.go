@@ -156,11 +156,13 @@ func (s *sink) partitions(column string) bool {
 }
 
 func (s *sink) checkPartitions(output drover.Schema) error {
+	field := ""
 	invalid := func(hint, format string, args ...any) error {
-		return drover.Errorf(drover.Invalid, format, args...).WithField("sink.files.partition_by").WithHint("%s", hint)
+		return drover.Errorf(drover.Invalid, format, args...).WithField(field).WithHint("%s", hint)
 	}
 	seen := map[string]bool{}
-	for _, p := range s.spec.Partition {
+	for n, p := range s.spec.Partition {
+		field = fmt.Sprintf("sink.files.partition_by[%d]", n)
 		i := output.Index(p)
 		switch {
 		case i < 0:
@@ -177,6 +179,7 @@ func (s *sink) checkPartitions(output drover.Schema) error {
 	if len(output) == 0 {
 		return drover.Errorf(drover.Invalid, "the output has no columns")
 	}
+	field = "sink.files.partition_by"
 	if len(s.spec.Partition) == len(output) {
 		return invalid("leave at least one column to write", "partition_by names every column, and the files would have none")
 	}

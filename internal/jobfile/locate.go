@@ -6,10 +6,11 @@ import (
 	"strings"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/vocabulary"
 )
 
 // Locate returns err with its place in the file if it is a *drover.Error whose Field is a path of the file, such as
-// "steps[2].set.revenue", "sink.files.partition_by[0]" or "limits". Offset, where it is set, narrows the place down
+// "steps[2].set.revenue", "sink.files.partition_by[0]" or "limits", or vocabulary.Key of one. Offset, where it is set, narrows the place down
 // within the field's text. A path that leads further than the file does is shown at the last key that it has. Any other error is
 // returned as it is.
 func (f *File) Locate(err error) error {
@@ -24,6 +25,12 @@ func (f *File) Locate(err error) error {
 // locate places e by its Field.
 func (s *source) locate(root *node, e *drover.Error) error {
 	n, key, whole := lookup(root, e.Field)
+	if path, ok := vocabulary.CutKey(e.Field); ok && !whole {
+		if _, key, whole := lookup(root, path); whole && key != nil {
+			return s.fail(s.extent(key), e)
+		}
+		n, key, whole = lookup(root, path)
+	}
 	switch {
 	case n == nil, n == root && !whole:
 		return s.fail(place{}, e)

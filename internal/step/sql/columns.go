@@ -17,7 +17,7 @@ func (c *compiler) selectColumns(names []string, field string) error {
 		if err != nil {
 			return err
 		}
-		if err := c.fits(c.columns[i].Name, field, out); err != nil {
+		if err := c.fits(c.columns[i].Name, fmt.Sprintf("%s[%d]", field, n), out); err != nil {
 			return err
 		}
 		out = append(out, c.columns[i])
@@ -35,7 +35,7 @@ func (c *compiler) drop(names []string, field string) error {
 			return err
 		}
 		if gone[i] {
-			return drover.Errorf(drover.Invalid, "column %q is dropped twice", name).WithField(field)
+			return drover.Errorf(drover.Invalid, "column %q is dropped twice", name).WithField(fmt.Sprintf("%s[%d]", field, n))
 		}
 		gone[i] = true
 	}
@@ -60,12 +60,12 @@ func (c *compiler) rename(pairs []drover.Pair, field string) error {
 	done := map[int]bool{}
 	for _, p := range pairs {
 		at := field + "." + p.Key
-		i, err := c.find(p.Key, at)
+		i, err := c.find(p.Key, vocabulary.Key(at))
 		if err != nil {
 			return err
 		}
 		if done[i] {
-			return drover.Errorf(drover.Invalid, "column %q is renamed twice", p.Key).WithField(at)
+			return drover.Errorf(drover.Invalid, "column %q is renamed twice", p.Key).WithField(vocabulary.Key(at))
 		}
 		done[i] = true
 		if p.Value == "" {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/vocabulary"
 )
 
 // expr is one checked expression over the current columns.
@@ -162,7 +163,7 @@ func (c *compiler) set(ctx context.Context, pairs []drover.Pair, field string) e
 	for _, p := range pairs {
 		at := field + "." + p.Key
 		if seen[strings.ToLower(p.Key)] {
-			return drover.Errorf(drover.Invalid, "column %q is set twice in one step", p.Key).WithField(at).
+			return drover.Errorf(drover.Invalid, "column %q is set twice in one step", p.Key).WithField(vocabulary.Key(at)).
 				WithHint("use a second set step")
 		}
 		seen[strings.ToLower(p.Key)] = true
@@ -173,7 +174,7 @@ func (c *compiler) set(ctx context.Context, pairs []drover.Pair, field string) e
 		name := p.Key
 		i := schema.Index(name)
 		if i < 0 {
-			if err := c.fits(name, at, nil); err != nil {
+			if err := c.fits(name, vocabulary.Key(at), nil); err != nil {
 				return err
 			}
 		} else {
@@ -207,12 +208,12 @@ func (c *compiler) cast(ctx context.Context, pairs []drover.Pair, field string) 
 	done := map[int]bool{}
 	for _, p := range pairs {
 		at := field + "." + p.Key
-		i, err := c.find(p.Key, at)
+		i, err := c.find(p.Key, vocabulary.Key(at))
 		if err != nil {
 			return err
 		}
 		if done[i] {
-			return drover.Errorf(drover.Invalid, "column %q is cast twice in one step", p.Key).WithField(at)
+			return drover.Errorf(drover.Invalid, "column %q is cast twice in one step", p.Key).WithField(vocabulary.Key(at))
 		}
 		done[i] = true
 		typ, err := c.typeName(ctx, p.Value, at)
