@@ -179,7 +179,8 @@ type ChunkRow struct {
 
 // Ledger records runs and chunks. Methods may be called concurrently, by any number of processes.
 type Ledger interface {
-	// Begin starts, joins or resumes a run. With Name: the run of that job and name in any state, else a new one. Without: the
+	// Begin starts, joins or resumes a run. With Name: the run of that job and name in any state, but for one that was abandoned before
+	// it was open, else a new one. Without: the
 	// job's newest run that is planned, open, publishing or failed, else a new one. A run that is not over but has another
 	// fingerprint is returned with ErrMeaning; a run that is over is Done whatever its fingerprint. A planned run whose
 	// planner's lease has not expired is returned with ErrBusy. One whose lease has expired loses its chunks and has a new planner.

@@ -133,6 +133,23 @@ func testBegin(t *testing.T, fixture Fixture) {
 			t.Fatalf("%+v %v %v", again, role, err)
 		}
 	})
+	t.Run("a named run that was abandoned before it was open leaves its name to the next", func(t *testing.T) {
+		b := empty(t, fixture)
+		named := ledger.Request{Job: "job", Fingerprint: "f1", Name: "nightly", Driver: "driver", Lease: lease}
+		first, _, err := b.Begin(t.Context(), named)
+		b.must(err)
+		b.must(b.Close(t.Context(), first.UID, ledger.Abandoned, "the source could not be cut"))
+		second, role, err := b.Begin(t.Context(), named)
+		if err != nil || role != ledger.Plan || second.ID != "nightly" || second.UID == first.UID {
+			t.Fatalf("%+v %v %v", second, role, err)
+		}
+		b.must(b.Start(t.Context(), second.UID, "driver", json.RawMessage(`{}`)))
+		b.must(b.Close(t.Context(), second.UID, ledger.Abandoned, "by --new"))
+		third, role, err := b.Begin(t.Context(), named)
+		if err != nil || role != ledger.Done || third.UID != second.UID {
+			t.Fatalf("abandoned after it was open: %+v %v %v", third, role, err)
+		}
+	})
 	t.Run("of drivers that begin at once one plans", func(t *testing.T) {
 		h := fixture(t)
 		type answer struct {

@@ -65,6 +65,13 @@ func (s *Store) Begin(ctx context.Context, req ledger.Request) (ledger.Run, ledg
 		if err != nil {
 			return err
 		}
+		if ok && found.run.State == ledger.Abandoned && found.doc == nil {
+			// It was given up before it was open, and did nothing: its name is free.
+			ok = false
+			if _, err := tx.Exec(`UPDATE @table(run) SET id = id || '~' || substr(uid, 1, 6) WHERE uid = $1`, found.run.UID); err != nil {
+				return err
+			}
+		}
 		if !ok {
 			role = ledger.Plan
 			run, err = create(tx, req)
