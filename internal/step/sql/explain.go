@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -21,7 +22,7 @@ const (
 // filled where they are known, and nil where no step fails over relation.
 //
 // It runs ever longer prefixes of the steps until one fails, then the expressions of that step one by one, then the one at fault
-// inside TRY to find a row. A failed chunk can afford that.
+// over ever fewer rows to find one. A failed chunk can afford that.
 func Explain(ctx context.Context, s *duck.Session, steps []drover.Step, schema drover.Schema, relation string) (*drover.Error, error) {
 	return explain(ctx, newProver(s), steps, schema, relation, func(ctx context.Context, query string) (*drover.Error, error) {
 		return failure(s.Exec(ctx, query))
@@ -141,8 +142,12 @@ func (c *compiler) suspects(ctx context.Context, st drover.Step, field string) (
 	return out, nil
 }
 
+// samples is the temporary table in which sample looks for a row.
+const samples = "__drover_sample"
+
 // sample finds a row on which x fails, and in it the value at fault: of the only column that x reads, or of the one whose value the
-// message repeats.
+// message repeats. It halves the rows until one is left: DuckDB's TRY would find it in one pass, but where the expression has a coalesce or a
+// CASE it corrupts memory (DuckDB 1.5.5).
 func sample(ctx context.Context, s *duck.Session, x suspect, before string, out *drover.Error) error {
 	if len(x.reads) == 0 {
 		return nil
@@ -151,13 +156,11 @@ func sample(ctx context.Context, s *duck.Session, x suspect, before string, out 
 	for i, name := range x.reads {
 		columns[i] = duck.Ident(name)
 	}
-	// TRY answers NULL for an error; the inner coalesce tells that from an expression that is NULL.
-	rows, err := s.Texts(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+before+
-		"\nWHERE TRY(coalesce(CAST("+x.sql+" AS VARCHAR), '')) IS NULL LIMIT 1")
+	rows, err := failingRow(ctx, s, x.sql, "SELECT "+strings.Join(columns, ", ")+" FROM "+before)
 	if err != nil || len(rows) == 0 {
 		var e *drover.Error
 		if err == nil || errors.As(err, &e) {
-			return nil // TRY cannot catch it: the error goes without a sample
+			return nil // the error goes without a sample
 		}
 		return err
 	}
@@ -177,4 +180,43 @@ func sample(ctx context.Context, s *duck.Session, x suspect, before string, out 
 		}
 	}
 	return nil
+}
+
+// failingRow returns one row of query, as text, on which the expression fails; none if it does not fail.
+func failingRow(ctx context.Context, s *duck.Session, expression, query string) (_ [][]*string, err error) {
+	if err := s.Exec(ctx, "CREATE OR REPLACE TEMP TABLE "+samples+" AS "+query); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Exec(ctx, "DROP TABLE "+samples)) }()
+	within := func(from, to int) string {
+		return fmt.Sprintf("(SELECT * FROM %s WHERE rowid >= %d AND rowid < %d) AS chunk", samples, from, to)
+	}
+	fails := func(from, to int) (bool, error) {
+		found, err := failure(s.Exec(ctx, "SELECT "+expression+" FROM "+within(from, to)))
+		return found != nil, err
+	}
+	counted, err := s.Texts(ctx, "SELECT count(*) FROM "+samples)
+	if err != nil {
+		return nil, err
+	}
+	from, to := 0, 0
+	if to, err = strconv.Atoi(*counted[0][0]); err != nil {
+		return nil, err
+	}
+	if failed, err := fails(from, to); err != nil || !failed {
+		return nil, err
+	}
+	for to-from > 1 {
+		middle := (from + to) / 2
+		failed, err := fails(from, middle)
+		if err != nil {
+			return nil, err
+		}
+		if failed {
+			to = middle
+		} else {
+			from = middle
+		}
+	}
+	return s.Texts(ctx, "SELECT * FROM "+within(from, to))
 }
