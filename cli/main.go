@@ -9,6 +9,8 @@ import (
 	_ "time/tzdata" // a job's timezone must not depend on the machine's files
 
 	"github.com/spf13/cobra"
+
+	"github.com/droverdata/drover"
 )
 
 // Main runs the command line of the process and ends it with one of drover's exit codes.
@@ -36,9 +38,14 @@ func execute(args []string) (code int) {
 			code = a.reportPanic(r)
 		}
 	}()
+	result := &resultWriter{Writer: a.out}
+	a.out = result
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
+	if err == nil && result.err != nil {
+		err = drover.Errorf(drover.Refused, "write the result: %w", result.err).WithHint("what ran has run; drover status shows it")
+	}
 	return a.end(err)
 }
 
@@ -94,7 +101,7 @@ Flags:
 drover COMMAND --help tells more about a command.{{end}}
 `
 
-// printJSON writes one result object. An error of standard output is the reader's choice, not a failure.
+// printJSON writes one result object.
 func (a *app) printJSON(v any) error {
 	data, err := marshalJSON(v)
 	if err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -26,4 +27,18 @@ func (a *app) isTerminal(w io.Writer) bool {
 	}
 	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	return err == nil && size.Col >= narrowest
+}
+
+// resultWriter remembers that a result could not be written. A reader that went away (`drover status | head`) is no failure.
+type resultWriter struct {
+	io.Writer
+	err error
+}
+
+func (w *resultWriter) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	if err != nil && !errors.Is(err, syscall.EPIPE) && w.err == nil {
+		w.err = err
+	}
+	return n, err
 }

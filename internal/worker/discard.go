@@ -2,9 +2,11 @@ package worker
 
 import (
 	"context"
+	"strings"
 
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/step"
 )
 
 // discard is the sink of a dry run: it reads and transforms everything, counts, and writes nothing.
@@ -16,7 +18,7 @@ func (discard) Write(ctx context.Context, attempt connector.Attempt, open func(c
 		return nil, err
 	}
 	n := len(attempt.Chunks)
-	rows, err := in.Session.Query(ctx, in.Query(n))
+	rows, err := in.Session.Query(ctx, computed(in, n))
 	if err != nil {
 		return nil, err
 	}
@@ -43,6 +45,18 @@ func (discard) Write(ctx context.Context, attempt connector.Attempt, open func(c
 		}
 	}
 	return receipts, nil
+}
+
+// computed is the input's query without the columns that repeat a source column: a run may move those without reading them, whatever they
+// hold.
+func computed(in connector.Input, n int) string {
+	var columns []string
+	for _, c := range in.Output {
+		if c.From == "" {
+			columns = append(columns, duck.Ident(c.Name))
+		}
+	}
+	return "SELECT " + strings.Join(append(columns, step.Tag), ", ") + " FROM (" + in.Query(n) + ")"
 }
 
 func (discard) Close() error { return nil }
