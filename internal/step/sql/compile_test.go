@@ -165,6 +165,8 @@ func TestRule24RefusalsAtPlanTime(t *testing.T) {
 	}{
 		"unknown column in filter":    {[]drover.Step{pick("id", "revenue"), filter("id > 1 and revenu > 5")}, "steps[1].filter", 12, `column "revenu" does not exist`, `Did you mean "revenue"?`},
 		"unknown column in set":       {[]drover.Step{set(p("x", "upper(stat)"))}, "steps[0].set.x", 7, `column "stat" does not exist`, `Did you mean "state"?`},
+		"TRY":                         {[]drover.Step{filter("TRY(coalesce(name::INT, 1)) > 0")}, "steps[0].filter", 0, "TRY(...) is unsafe", "TRY_CAST"},
+		"TRY in sql":                  {[]drover.Step{sql("SELECT max(TRY(name::INT)) AS m FROM chunk")}, "steps[0].sql", 0, "TRY(...) is unsafe", "TRY_CAST"},
 		"unknown column in select":    {[]drover.Step{pick("ids")}, "steps[0].select[0]", 0, `column "ids" does not exist`, `Did you mean "id"?`},
 		"unknown column in drop":      {[]drover.Step{drop("fax_number")}, "steps[0].drop[0]", 0, `column "fax_number" does not exist`, "the columns here are id, name, state"},
 		"unknown column in rename":    {[]drover.Step{rename(p("nam", "x"))}, "steps[0].rename.nam#key", 0, `column "nam" does not exist`, `Did you mean "name"?`},

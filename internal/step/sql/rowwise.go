@@ -45,10 +45,17 @@ func (o *objection) text() string {
 	return o.why
 }
 
+// TRY around a coalesce or a CASE that meets an error corrupts DuckDB's memory (1.5.5): it must not run, not even in a sql step.
+const (
+	tryOperator = "OPERATOR_TRY"
+	whyNoTry    = "TRY(...) is unsafe in this version of DuckDB"
+	hintNoTry   = "TRY_CAST(x AS type) gives NULL for what cannot be converted; CASE WHEN guards other errors"
+)
+
 // operators is the types of class OPERATOR that look at one row.
 var operators = map[string]bool{
 	"OPERATOR_NOT": true, "OPERATOR_IS_NULL": true, "OPERATOR_IS_NOT_NULL": true, "OPERATOR_COALESCE": true, "OPERATOR_NULLIF": true,
-	"OPERATOR_TRY": true, "COMPARE_IN": true, "COMPARE_NOT_IN": true, "ARRAY_EXTRACT": true, "ARRAY_SLICE": true, "STRUCT_EXTRACT": true,
+	"COMPARE_IN": true, "COMPARE_NOT_IN": true, "ARRAY_EXTRACT": true, "ARRAY_SLICE": true, "STRUCT_EXTRACT": true,
 	"ARRAY_CONSTRUCTOR": true,
 }
 
@@ -78,6 +85,9 @@ func (p *prover) expression(ctx context.Context, n node, sc *scope) (*objection,
 		}
 		return p.all(ctx, sc, n.kid("else_expr"))
 	case "OPERATOR":
+		if n.str("type") == tryOperator {
+			return object(n, hintNoTry, whyNoTry), nil
+		}
 		if !operators[n.str("type")] {
 			return object(n, "", "%s is not row-wise", n.str("type")), nil
 		}

@@ -43,6 +43,10 @@ func inspect(tree node, field string) (tables, error) {
 		if name := n.str("cte_name"); name != "" {
 			ctes = append(ctes, name)
 		}
+		if n.str("type") == tryOperator && refused == nil {
+			refuse(n, whyNoTry)
+			refused.Hint = hintNoTry
+		}
 		return true
 	})
 	for _, name := range ctes {
