@@ -46,41 +46,35 @@ func newDecoder(t *pgType) decoder {
 	b := t.base
 	switch b.wire {
 	case wireBool:
-		return fixed(1, func(p []byte) (bool, error) { return p[0] != 0, nil })
+		return values(1, func(p []byte) (bool, error) { return p[0] != 0, nil })
 	case wireInt2:
-		return fixed(2, func(p []byte) (uint16, error) { return binary.BigEndian.Uint16(p), nil })
+		return values(2, func(p []byte) (uint16, error) { return binary.BigEndian.Uint16(p), nil })
 	case wireInt4, wireFloat4, wireOID:
-		return fixed(4, func(p []byte) (uint32, error) { return binary.BigEndian.Uint32(p), nil })
+		return values(4, func(p []byte) (uint32, error) { return binary.BigEndian.Uint32(p), nil })
 	case wireInt8, wireFloat8, wireXid8, wireTime:
-		return fixed(8, func(p []byte) (uint64, error) { return binary.BigEndian.Uint64(p), nil })
+		return values(8, func(p []byte) (uint64, error) { return binary.BigEndian.Uint64(p), nil })
 	case wireNumeric:
 		return decodeNumeric(b.typmod)
 	case wireJSONB:
 		return decodeText(1)
-	case wireText:
-		return decodeText(0)
-	case wireBytea:
+	case wireText, wireBytea:
 		return decodeText(0)
 	case wireChar:
 		return decodeChar
 	case wireDate:
-		return fixed(4, decodeDate)
+		return values(4, decodeDate)
 	case wireTimetz:
-		return fixed(12, decodeTimetz)
+		return values(12, decodeTimetz)
 	case wireTimestamp, wireTimestamptz:
-		return fixed(8, decodeTimestamp)
+		return values(8, decodeTimestamp)
 	case wireInterval:
-		return fixed(16, decodeInterval)
+		return values(16, decodeInterval)
 	case wireUUID:
-		return fixed(16, func(p []byte) (duck.HugeInt, error) {
+		return values(16, func(p []byte) (duck.HugeInt, error) {
 			return duck.HugeInt{Upper: int64(binary.BigEndian.Uint64(p) ^ 1<<63), Lower: binary.BigEndian.Uint64(p[8:])}, nil
 		})
 	case wireArray:
-		elem := *b.elem
-		if elem.base == b.elem {
-			elem.typmod, elem.base = b.typmod, &elem
-		}
-		return decodeList(newDecoder(&elem))
+		return decodeList(newDecoder(b.element()))
 	}
 	return decodeText(0)
 }
@@ -99,8 +93,11 @@ func (m *nulls) set(i int) {
 	duck.SetNull(m.mask, i)
 }
 
-// fixed decodes values of a fixed size.
-func fixed[T any](size int, read func([]byte) (T, error)) decoder {
+// anySize is the size of values that come in many.
+const anySize = -1
+
+// values decodes values of one size one by one.
+func values[T any](size int, read func([]byte) (T, error)) decoder {
 	return func(v duck.Vector, n int, arena []byte, offs []uint32, stride int) error {
 		out := duck.DataN[T](v, n)
 		mask := nulls{v: v, n: n}
@@ -110,7 +107,7 @@ func fixed[T any](size int, read func([]byte) (T, error)) decoder {
 				mask.set(i)
 				continue
 			}
-			if len(p) != size {
+			if size != anySize && len(p) != size {
 				return &valueError{i, p, errForm}
 			}
 			value, err := read(p)
@@ -224,15 +221,7 @@ func decodeInterval(p []byte) (duck.Interval, error) {
 
 // decodeNumeric decodes a numeric into the DECIMAL that its modifier has in pgType.duck.
 func decodeNumeric(typmod int32) decoder {
-	digits, scale, ok := precision(typmod)
-	switch {
-	case !ok:
-		digits, scale = maxDecimal, freeScale
-	case scale < 0:
-		digits, scale = digits-scale, 0
-	case scale > digits:
-		digits = scale
-	}
+	digits, scale := decimalOf(typmod)
 	narrow := func(d pgcopy.Decimal) int64 {
 		if d.Neg {
 			return -int64(d.Lo)
@@ -254,23 +243,10 @@ func decodeNumeric(typmod int32) decoder {
 }
 
 func decodeDecimal[T any](digits, scale int, narrow func(pgcopy.Decimal) T) decoder {
-	return func(v duck.Vector, n int, arena []byte, offs []uint32, stride int) error {
-		out := duck.DataN[T](v, n)
-		mask := nulls{v: v, n: n}
-		for i := range out {
-			p, null := pgcopy.Field(arena, offs[i*stride])
-			if null {
-				mask.set(i)
-				continue
-			}
-			d, err := pgcopy.DecodeNumeric(p, digits, scale)
-			if err != nil {
-				return &valueError{i, p, err}
-			}
-			out[i] = narrow(d)
-		}
-		return nil
-	}
+	return values(anySize, func(p []byte) (T, error) {
+		d, err := pgcopy.DecodeNumeric(p, digits, scale)
+		return narrow(d), err
+	})
 }
 
 // decodeList decodes arrays of one dimension.

@@ -51,11 +51,8 @@ func newEncoder(duckType string, t *pgType) (enc encoder, cast string, err error
 		if b.wire != wireArray || !strings.HasSuffix(duckType, "[]") {
 			return nil, "", errNoEncoder(duckType, b)
 		}
-		of := *b.elem
-		if of.base == b.elem {
-			of.typmod, of.base = b.typmod, &of
-		}
-		inner, elemCast, err := newEncoder(elem, &of)
+		of := b.element()
+		inner, elemCast, err := newEncoder(elem, of)
 		if err != nil || of.base.wire == wireArray {
 			return nil, "", errNoEncoder(duckType, b)
 		}

@@ -126,10 +126,7 @@ func dialReason(err error) string {
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
 	}
-	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
-		err = next
-	}
-	return err.Error()
+	return rootMessage(err)
 }
 
 // closeConn ends a connection without waiting long for a peer that may be gone.

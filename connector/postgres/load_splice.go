@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector/postgres/pgcopy"
 	"github.com/droverdata/drover/internal/duck"
-	"github.com/droverdata/drover/internal/step"
 )
 
 // splicePass runs a row-wise program over batches of tuples. DuckDB sees the columns that the program reads and returns the numbers of
@@ -19,7 +17,6 @@ type splicePass struct {
 	stmt   *duck.Stmt
 	remove func()
 	stream *stream
-	all    []int // the indexes of all chunks
 
 	// fetch holds the source columns that are read, in the order of the tuples' fields.
 	fetch []int
@@ -71,26 +68,12 @@ func (ld *loader) prepareSplice(ctx context.Context, rel *relation) (_ pass, err
 		return nil, err
 	}
 	p.layout(spliced)
-	chunks := make([]int, len(ld.counts))
-	for i := range chunks {
-		chunks[i] = i
-	}
-	p.all = chunks
 	return p, nil
 }
 
 // register makes the batch readable, binds the program to it and finds out which columns it reads, by running it over no rows.
 func (p *splicePass) register(ctx context.Context, selects string) error {
-	schema := make(drover.Schema, 0, len(p.rel.columns)+1)
-	for _, c := range p.rel.columns {
-		typ := c.typ.duck()
-		if typ == "" {
-			typ = "BLOB"
-		}
-		schema = append(schema, drover.Column{Name: c.name, Type: typ})
-	}
-	schema = append(schema, drover.Column{Name: step.Tag, Type: "BIGINT"})
-	name, remove, err := p.in.Session.AddScan(schema, func() (duck.Filler, error) { return p.fill, nil })
+	name, remove, err := p.in.Session.AddScan(p.rel.scanned(), func() (duck.Filler, error) { return p.fill, nil })
 	if err != nil {
 		return fmt.Errorf("make a batch readable: %w", err)
 	}
@@ -180,7 +163,7 @@ func (p *splicePass) fill(out duck.Chunk, projection []int) (int, error) {
 // rows implements pass.
 func (p *splicePass) rows(ctx context.Context) error {
 	var err error
-	if p.stream, err = p.rel.stream(p.fetch, p.all); err != nil {
+	if p.stream, err = p.rel.stream(p.fetch, p.rel.everyChunk()); err != nil {
 		return err
 	}
 	for {

@@ -99,18 +99,18 @@ func (s *tableSink) ensureOwn(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	// Not IF NOT EXISTS: that wants the right to create even where nothing is created.
-	for _, make := range []struct {
-		there bool
-		sql   string
+	for _, object := range []struct {
+		there  bool
+		create string
 	}{
 		{o.schema, "CREATE SCHEMA " + quote(s.schema)},
 		{o.receipt, fmt.Sprintf(createReceipt, s.receiptTable())},
 		{o.gate, fmt.Sprintf(createGate, s.gateTable())},
 	} {
-		if make.there {
+		if object.there {
 			continue
 		}
-		if _, err := tx.Exec(ctx, make.sql); err != nil {
+		if _, err := tx.Exec(ctx, object.create); err != nil {
 			return err
 		}
 	}

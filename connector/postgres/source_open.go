@@ -198,11 +198,7 @@ func (r *relation) Count(i int) connector.Count {
 // All implements connector.Relation.
 func (r *relation) All() string {
 	if r.all == "" {
-		chunks := make([]int, len(r.chunks))
-		for i := range chunks {
-			chunks[i] = i
-		}
-		r.all = r.register(chunks)
+		r.all = r.register(r.everyChunk())
 	}
 	return r.all
 }
@@ -212,16 +208,7 @@ func (r *relation) Chunk(i int) string { return r.register([]int{i}) }
 
 // register makes chunks readable in the session.
 func (r *relation) register(chunks []int) string {
-	schema := make(drover.Schema, 0, len(r.columns)+1)
-	for _, c := range r.columns {
-		typ := c.typ.duck()
-		if typ == "" {
-			typ = "BLOB"
-		}
-		schema = append(schema, drover.Column{Name: c.name, Type: typ})
-	}
-	schema = append(schema, drover.Column{Name: step.Tag, Type: "BIGINT"})
-	name, remove, err := r.session.AddScan(schema, func() (duck.Filler, error) {
+	name, remove, err := r.session.AddScan(r.scanned(), func() (duck.Filler, error) {
 		sc := &scan{rel: r, chunks: chunks}
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -234,6 +221,28 @@ func (r *relation) register(chunks []int) string {
 	}
 	r.remove = append(r.remove, remove)
 	return "(SELECT * FROM " + name + ")"
+}
+
+// scanned returns the columns of a scan: the relation's, those without a DuckDB type as their raw bytes, and the tag.
+func (r *relation) scanned() drover.Schema {
+	schema := make(drover.Schema, 0, len(r.columns)+1)
+	for _, c := range r.columns {
+		typ := c.typ.duck()
+		if typ == "" {
+			typ = "BLOB"
+		}
+		schema = append(schema, drover.Column{Name: c.name, Type: typ})
+	}
+	return append(schema, drover.Column{Name: step.Tag, Type: "BIGINT"})
+}
+
+// everyChunk returns the indexes of all chunks.
+func (r *relation) everyChunk() []int {
+	all := make([]int, len(r.chunks))
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 // Close implements connector.Relation.

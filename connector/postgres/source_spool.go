@@ -94,8 +94,8 @@ func (s *source) makeSpool(ctx context.Context, d *description, c drover.Chunkin
 	if c.Keys != "" {
 		list = p.keyList
 	}
-	if err := errors.Join(list(c), err); err != nil {
-		return err
+	if listErr := list(c); listErr != nil || err != nil {
+		return errors.Join(listErr, err)
 	}
 	sql, err := r.grouped(c)
 	if err != nil {

@@ -79,8 +79,7 @@ func ordered(ctx context.Context, conn *pgx.Conn, field string, c sinkColumn) er
 	if types[0].ordered {
 		return nil
 	}
-	e := columnError(c.Name, "column %s cannot be %s: values of type %s have no order", c.Name, field, c.Type).WithField(field)
-	return e
+	return columnError(c.Name, "column %s cannot be %s: values of type %s have no order", c.Name, field, c.Type).WithField(field)
 }
 
 // uniqueIndex refuses a table without the unique index on key that ON CONFLICT needs.

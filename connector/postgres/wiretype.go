@@ -125,29 +125,40 @@ func precision(typmod int32) (digits, scale int, ok bool) {
 	return int(t>>16) & 0xffff, int((t&0x7ff)^1024) - 1024, true
 }
 
+// decimalOf returns the digits and the scale of the DECIMAL that a numeric's modifier stands for. DECIMAL knows neither a negative scale nor
+// one beyond its digits.
+func decimalOf(typmod int32) (digits, scale int) {
+	digits, scale, ok := precision(typmod)
+	switch {
+	case !ok:
+		return maxDecimal, freeScale
+	case scale < 0:
+		return digits - scale, 0
+	}
+	return max(digits, scale), scale
+}
+
+// element returns the type of an array's elements, with the array's modifier, which is theirs. t is no domain.
+func (t *pgType) element() *pgType {
+	elem := *t.elem
+	if elem.base == t.elem {
+		elem.typmod, elem.base = t.typmod, &elem
+	}
+	return &elem
+}
+
 // duck returns the DuckDB type that carries every value of t exactly, or "".
 func (t *pgType) duck() string {
 	b := t.base
 	switch b.wire {
 	case wireNumeric:
-		digits, scale, ok := precision(b.typmod)
-		switch {
-		case !ok:
-			digits, scale = maxDecimal, freeScale
-		case scale < 0:
-			digits, scale = digits-scale, 0
-		case scale > digits:
-			digits = scale
-		}
+		digits, scale := decimalOf(b.typmod)
 		if digits > maxDecimal {
 			return ""
 		}
 		return fmt.Sprintf("DECIMAL(%d,%d)", digits, scale)
 	case wireArray:
-		elem := *b.elem
-		if elem.base == b.elem {
-			elem.typmod, elem.base = b.typmod, &elem // an array's modifier is its elements'
-		}
+		elem := b.element()
 		if inner := elem.duck(); inner != "" && elem.base.wire != wireArray {
 			return inner + "[]"
 		}
