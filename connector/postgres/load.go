@@ -140,15 +140,13 @@ func (ld *loader) prepare() (pass, error) {
 		return nil, err
 	}
 	p := &wholePass{loader: ld, encs: encs}
-	wrapped := func(relation string) string {
-		return "SELECT " + selects + " FROM (" + ld.in.Program.Over(relation) + ")"
-	}
+	wrapped := func(program string) string { return "SELECT " + selects + " FROM (" + program + ")" }
 	if ld.in.Program.RowWise {
-		p.queries = []string{wrapped(ld.in.Relation.All())}
+		p.queries = []string{wrapped(ld.in.Program.Over(ld.in.Relation.All()))}
 		return p, nil
 	}
 	for i := range ld.counts {
-		p.queries = append(p.queries, wrapped(ld.in.Relation.Chunk(i)))
+		p.queries = append(p.queries, wrapped(ld.in.Program.Chunk(ld.in.Relation.Chunk(i), i)))
 	}
 	return p, nil
 }

@@ -46,6 +46,7 @@ type job struct {
 	chunks  []string
 	token   int64
 	opened  []int64 // chunk IDs that Write asked for
+	program step.Program
 }
 
 func newUID() string {
@@ -61,6 +62,7 @@ func newJob(t testing.TB, spec *Sink, chunks ...string) *job {
 	t.Cleanup(func() { _ = j.sink.Close() })
 	j.run = connector.Run{UID: newUID(), ID: "r-test", Job: "job"}
 	j.session = newSession(t)
+	j.program = step.Program{SQL: "SELECT * FROM " + step.Input(), RowWise: true}
 	var err error
 	if j.output, err = j.session.Describe(t.Context(), chunks[0]); err != nil {
 		t.Fatal(err)
@@ -113,7 +115,7 @@ func (j *job) try(ids ...int64) ([]connector.Receipt, error) {
 			j.opened = append(j.opened, c.ID)
 		}
 		return connector.Input{
-			Session: j.session, Relation: rel, Program: step.Program{SQL: "SELECT * FROM " + step.Input(), RowWise: true},
+			Session: j.session, Relation: rel, Program: j.program,
 			Source: j.output, Output: j.output, Progress: func(_, _, _, _ int64) {}, PeakMemory: func() int64 { return 42 },
 		}, nil
 	})
