@@ -23,7 +23,7 @@ func (a *app) completeRun(cmd *cobra.Command, args []string, _ string) ([]cobra.
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), completionTime)
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
 	defer cancel()
 	flag, err := cmd.Flags().GetString("ledger")
 	if err != nil {

@@ -45,7 +45,7 @@ once, with all their chunks. Without a run, it is the newest one of the ledger.`
 			return a.showErrors(cmd.Context(), l, id, name, asJSON)
 		},
 	}
-	cmd.Flags().StringVar(&name, "ledger", "", "the ledger: a `path` or a postgres:// URL (default .drover/ledger.db; or DROVER_LEDGER)")
+	ledgerFlag(cmd, &name)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/droverdata/drover/connector/files"
 	"github.com/droverdata/drover/connector/postgres"
 	"github.com/droverdata/drover/internal/jobfile"
-	"github.com/droverdata/drover/internal/redact"
 	"github.com/spf13/cobra"
 )
 
@@ -128,9 +127,7 @@ func (a *app) schemaOf(ctx context.Context, spec drover.Source) (_ drover.Schema
 	defer os.RemoveAll(dir) //nolint:errcheck // a leftover does no harm
 	source, err := all.All().OpenSource(ctx, spec, connector.Env{
 		TempDir: dir, Application: "drover/init",
-		Warn: func(format string, args ...any) {
-			a.errorf("%s", redact.Passwords(block("warning", fmt.Sprintf(format, args...))))
-		},
+		Warn: a.warn,
 	})
 	if err != nil {
 		return nil, err

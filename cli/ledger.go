@@ -11,16 +11,16 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/ledger/open"
+	"github.com/spf13/cobra"
 )
 
-// namedLedger is a ledger with its name for the user.
-type namedLedger struct {
-	ledger.Ledger
-	name string
+// ledgerFlag adds --ledger to a command.
+func ledgerFlag(cmd *cobra.Command, target *string) {
+	cmd.Flags().StringVar(target, "ledger", "", "the ledger: a `path` or a postgres:// URL (default .drover/ledger.db; or DROVER_LEDGER)")
 }
 
 // readLedger opens a ledger that must be there.
-func readLedger(ctx context.Context, target string) (*namedLedger, error) {
+func readLedger(ctx context.Context, target string) (ledger.Ledger, error) {
 	name, shared, err := nameLedger(target)
 	if err != nil {
 		return nil, err
@@ -29,11 +29,7 @@ func readLedger(ctx context.Context, target string) (*namedLedger, error) {
 		return nil, drover.Errorf(drover.Refused, "there is no ledger at %s", name).
 			WithHint("drover run makes one; name another with --ledger, or go to the directory that the job ran in")
 	}
-	l, err := open.Open(ctx, target)
-	if err != nil {
-		return nil, err
-	}
-	return &namedLedger{Ledger: l, name: name}, nil
+	return open.Open(ctx, target)
 }
 
 func exists(path string) bool {

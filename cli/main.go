@@ -8,6 +8,7 @@ import (
 	"os"
 	_ "time/tzdata" // a job's timezone must not depend on the machine's files
 
+	"github.com/droverdata/drover/internal/redact"
 	"github.com/spf13/cobra"
 
 	"github.com/droverdata/drover"
@@ -112,5 +113,9 @@ func (a *app) printJSON(v any) error {
 }
 
 func (a *app) printf(format string, args ...any) { _, _ = fmt.Fprintf(a.out, format, args...) }
+
+func (a *app) warn(format string, args ...any) {
+	a.errorf("%s", redact.Passwords(block("warning", fmt.Sprintf(format, args...))))
+}
 
 func (a *app) errorf(format string, args ...any) { _, _ = fmt.Fprintf(a.err, format, args...) }

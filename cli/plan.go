@@ -13,7 +13,6 @@ import (
 	"github.com/droverdata/drover/internal/bind"
 	"github.com/droverdata/drover/internal/jobfile"
 	"github.com/droverdata/drover/internal/plan"
-	"github.com/droverdata/drover/internal/redact"
 	"github.com/spf13/cobra"
 )
 
@@ -57,9 +56,7 @@ func (a *app) plan(ctx context.Context, file *jobfile.File, asJSON bool) (err er
 	defer os.RemoveAll(dir) //nolint:errcheck // a leftover does no harm
 	bound, err := bind.Bind(ctx, all.All(), file.Job, connector.Env{
 		Timezone: file.Job.Timezone, TempDir: dir, Application: "drover/plan", Connections: file.Job.Limits.SourceConnections,
-		Warn: func(format string, args ...any) {
-			a.errorf("%s", redact.Passwords(block("warning", fmt.Sprintf(format, args...))))
-		},
+		Warn: a.warn,
 	})
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ line is wrong; 3 a source, sink, ledger or engine cannot be reached or refused; 
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	fs.StringVar(&f.engine, "engine", "", "where tasks execute: local (default; or DROVER_ENGINE)")
-	fs.StringVar(&f.ledger, "ledger", "", "the ledger: a `path` or a postgres:// URL (default .drover/ledger.db; or DROVER_LEDGER)")
+	ledgerFlag(cmd, &f.ledger)
 	fs.IntVar(&f.workers, "workers", 0, "how many worker processes (default: one a core, as far as memory goes)")
 	fs.Var(&f.memory, "memory", "the memory of all processes together, such as 4GiB (default 70 % of the machine; or DROVER_MEMORY)")
 	fs.StringVar(&f.name, "run", "", "an idempotency key: whoever names the same run works on it, and a finished one exits 0 at once")

@@ -69,7 +69,7 @@ type flags struct {
 	lease   time.Duration
 }
 
-// ledgerName is for verbs without a job file.
+// ledgerName returns what the flag, the job file or the environment names, else the default. job is empty for verbs without a job file.
 func (a *app) ledgerName(flag, job string) string {
 	for _, s := range []string{flag, job, a.getenv("DROVER_LEDGER")} {
 		if s != "" {

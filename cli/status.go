@@ -46,7 +46,7 @@ A ledger is a SQLite file or a Postgres schema with tables run, chunk and attemp
 			return a.showRun(cmd.Context(), l, args[0], asJSON)
 		},
 	}
-	cmd.Flags().StringVar(&name, "ledger", "", "the ledger: a `path` or a postgres:// URL (default .drover/ledger.db; or DROVER_LEDGER)")
+	ledgerFlag(cmd, &name)
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many runs to list")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd

@@ -46,21 +46,11 @@ func (d *decoder) decode(n *node, v reflect.Value, path string, f vocabulary.Fie
 	case t == stepsType:
 		return d.steps(n, v, path, f)
 	case t == sourceType:
-		part, err := connectorPart(d, n, path, f, func(def connector.Definition) (drover.Source, bool) {
-			if def.NewSource == nil {
-				return nil, false
-			}
-			return def.NewSource(), true
-		})
+		part, err := connectorPart(d, n, path, f, newSourceSpec)
 		v.Set(reflect.ValueOf(sourcePart{part}))
 		return err
 	case t == sinkType:
-		part, err := connectorPart(d, n, path, f, func(def connector.Definition) (drover.Sink, bool) {
-			if def.NewSink == nil {
-				return nil, false
-			}
-			return def.NewSink(), true
-		})
+		part, err := connectorPart(d, n, path, f, newSinkSpec)
 		v.Set(reflect.ValueOf(sinkPart{part}))
 		return err
 	case t == stringsType && n.kind == scalar:

@@ -1,9 +1,9 @@
 package jobfile
 
 import (
+	"maps"
 	"regexp"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -194,14 +194,11 @@ func (in *interpolator) variable(n *node, name string, rawStart int) (string, bo
 }
 
 func (in *interpolator) varNames() []string {
-	var names []string
+	names := slices.Collect(maps.Keys(in.set))
 	for _, v := range in.vars {
 		names = append(names, v.name)
 	}
-	for name := range in.set {
-		names = append(names, name)
-	}
-	sort.Strings(names)
+	slices.Sort(names)
 	return names
 }
 
@@ -223,11 +220,7 @@ func (in *interpolator) checkUsed(root *node) error {
 	}
 	used := map[string]bool{}
 	collect(root, used, map[*node]bool{})
-	names := make([]string, 0, len(used))
-	for name := range used {
-		names = append(names, name)
-	}
-	sort.Strings(names)
+	names := slices.Sorted(maps.Keys(used))
 	for _, name := range in.varNames() {
 		if _, isSet := in.set[name]; !isSet || used[name] {
 			continue

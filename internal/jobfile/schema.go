@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -80,19 +81,9 @@ func (b *schemaBuilder) mapType(t reflect.Type) *jsonschema.Schema {
 		step.MinProperties, step.MaxProperties = number(1), number(1)
 		return &jsonschema.Schema{Type: "array", Items: step}
 	case sourceType:
-		return connectorSchema(b, func(d connector.Definition) (any, bool) {
-			if d.NewSource == nil {
-				return nil, false
-			}
-			return d.NewSource(), true
-		})
+		return connectorSchema(b, newSourceSpec)
 	case sinkType:
-		return connectorSchema(b, func(d connector.Definition) (any, bool) {
-			if d.NewSink == nil {
-				return nil, false
-			}
-			return d.NewSink(), true
-		})
+		return connectorSchema(b, newSinkSpec)
 	}
 	return nil
 }
@@ -151,17 +142,12 @@ func (b *schemaBuilder) property(s *jsonschema.Schema, f vocabulary.Field) *json
 }
 
 // connectorSchema is a map of exactly one of the connectors.
-func connectorSchema(b *schemaBuilder, prototype func(connector.Definition) (any, bool)) *jsonschema.Schema {
+func connectorSchema[T any](b *schemaBuilder, prototype func(connector.Definition) (T, bool)) *jsonschema.Schema {
 	s := &jsonschema.Schema{
 		Type: "object", Properties: jsonschema.NewProperties(), AdditionalProperties: jsonschema.FalseSchema,
 		MinProperties: number(1), MaxProperties: number(1),
 	}
-	names := make([]string, 0, len(b.connectors))
-	for name := range b.connectors {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(b.connectors)) {
 		if v, ok := prototype(b.connectors[name]); ok {
 			s.Properties.Set(name, b.object(reflect.TypeOf(v).Elem()))
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -74,7 +73,7 @@ func (d *decoder) steps(n *node, v reflect.Value, path string, f vocabulary.Fiel
 		if item.kind != mapping {
 			return d.wrong(item, at, f, "a map of one key")
 		}
-		if len(item.entries) > 1 && vocabularyHas(item) {
+		if len(item.entries) > 1 && twoSteps(item) {
 			first, second := item.entries[0], item.entries[1]
 			return d.fail(d.extent(second.key), drover.Errorf(drover.Invalid, "%s has two keys, %s and %s", at, first.name, second.name).
 				WithHint("A step is one operation: start a new one with a dash, as in - %s: ...", second.name))
@@ -93,10 +92,26 @@ func (d *decoder) steps(n *node, v reflect.Value, path string, f vocabulary.Fiel
 
 func stepKeys() []string { return vocabulary.Keys(vocabulary.Fields(reflect.TypeFor[drover.Step]())) }
 
-// vocabularyHas reports whether the first two keys of a step are both steps; otherwise the unknown one is the better thing to report.
-func vocabularyHas(step *node) bool {
+// twoSteps reports whether the first two keys of a step are both steps; otherwise the unknown one is the better thing to report.
+func twoSteps(step *node) bool {
 	known := stepKeys()
 	return slices.Contains(known, step.entries[0].name) && slices.Contains(known, step.entries[1].name)
+}
+
+// newSourceSpec returns an empty source of a connector that reads.
+func newSourceSpec(d connector.Definition) (drover.Source, bool) {
+	if d.NewSource == nil {
+		return nil, false
+	}
+	return d.NewSource(), true
+}
+
+// newSinkSpec returns an empty sink of a connector that writes.
+func newSinkSpec(d connector.Definition) (drover.Sink, bool) {
+	if d.NewSink == nil {
+		return nil, false
+	}
+	return d.NewSink(), true
 }
 
 // connectorPart fills a source or a sink: a map of one key, the connector, whose prototype the registry has.
@@ -108,7 +123,7 @@ func connectorPart[T any](d *decoder, n *node, path string, f vocabulary.Field, 
 			known = append(known, name)
 		}
 	}
-	sort.Strings(known)
+	slices.Sort(known)
 	if n.kind != mapping {
 		return none, d.wrong(n, path, f, "a map of one connector with its keys")
 	}
