@@ -164,7 +164,6 @@ var refusals = []struct {
 	{name: "unknown compression", text: with("sink:\n  files:\n    path: out/\n    compression: zst\n")},
 	{name: "compression of another format", text: with("sink:\n  files:\n    path: out/\n    format: csv\n    compression: snappy\n")},
 	{name: "row groups of csv", text: with("sink:\n  files:\n    path: out/\n    format: csv\n    row_group_rows: 1000\n")},
-	{name: "zero rows a file", text: with("sink:\n  files:\n    path: out/\n    max_rows_per_file: 0\n")},
 	{name: "overwrite_partitions without partitions", text: with("sink:\n  files:\n    path: out/\n    mode: overwrite_partitions\n")},
 
 	// What lines may look like.

@@ -124,9 +124,13 @@ func (r *runner) start(ctx context.Context) error {
 		Job: r.plan.Job, Source: r.o.Job.Frame.Source.String(), Sink: r.o.Job.Sink.String(), By: chunking.By,
 		Path: stage.Path(), Notes: stage.Notes,
 	}
-	chunks := numbered(r.bound.Source.Chunks(ctx, chunking, d.SourceState), &planned)
+	only := r.watchOnly()
+	chunks := numbered(r.bound.Source.Chunks(ctx, chunking, d.SourceState), &planned, only)
 	if err := r.ledger.AddChunks(ctx, r.run.UID, r.driver, 0, chunks); err != nil {
 		return r.giveUp(ctx, fmt.Errorf("cut the source into chunks: %w", err))
+	}
+	if err := only.err(); err != nil {
+		return r.giveUp(ctx, err)
 	}
 	fault.Point(ctx)
 	// Only now, because a source that cannot be cut must leave the target untouched.
@@ -160,8 +164,8 @@ func (r *runner) giveUp(ctx context.Context, cause error) error {
 	return errors.Join(cause, r.ledger.Close(ctx, r.run.UID, ledger.Abandoned, redact.Passwords("not planned: "+cause.Error())))
 }
 
-// numbered gives chunks their IDs and sums them up in planned.
-func numbered(chunks iter.Seq2[connector.Chunk, error], planned *monitor.Planned) iter.Seq2[connector.Chunk, error] {
+// numbered gives chunks their IDs, sums them up in planned and shows their keys to only.
+func numbered(chunks iter.Seq2[connector.Chunk, error], planned *monitor.Planned, only *onlyWatch) iter.Seq2[connector.Chunk, error] {
 	return func(yield func(connector.Chunk, error) bool) {
 		planned.Chunks, planned.Rows, planned.Bytes = 0, 0, 0
 		for c, err := range chunks {
@@ -169,6 +173,7 @@ func numbered(chunks iter.Seq2[connector.Chunk, error], planned *monitor.Planned
 			planned.Chunks++
 			planned.Rows += c.Rows
 			planned.Bytes += c.Bytes
+			only.add(c.Key)
 			if !yield(c, err) {
 				return
 			}
@@ -187,6 +192,9 @@ func (r *runner) resume(ctx context.Context) error {
 		return err
 	}
 	if err := r.checkMarks(ctx); err != nil {
+		return err
+	}
+	if err := r.checkOnly(ctx); err != nil {
 		return err
 	}
 	if err := r.evictDead(ctx); err != nil {

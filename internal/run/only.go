@@ -18,24 +18,46 @@ func (r *runner) onlyKeys() []string {
 	return keys
 }
 
-// checkOnly refuses keys that no chunk has.
+// checkOnly refuses keys of --only that no chunk of the run has.
 func (r *runner) checkOnly(ctx context.Context) error {
-	missing := map[string]bool{}
-	for _, k := range r.onlyKeys() {
-		missing[k] = true
-	}
-	if len(missing) == 0 {
+	if len(r.o.Only) == 0 {
 		return nil
 	}
+	seen := r.watchOnly()
 	for c, err := range r.ledger.Chunks(ctx, r.run.UID) {
 		if err != nil {
 			return fmt.Errorf("read the run's chunks: %w", err)
 		}
-		delete(missing, c.Key)
+		seen.add(c.Key)
 	}
-	for k := range missing {
-		return drover.Errorf(drover.Invalid, "--only %s: no chunk of run %s has this key", k, r.run.ID).
-			WithHint("drover status %s shows the keys of the run's chunks", r.run.ID)
+	return seen.err()
+}
+
+// onlyWatch looks for --only's keys among the keys of chunks that pass by.
+type onlyWatch struct {
+	missing map[string]bool
+	some    []string // the first few keys, for the message
+}
+
+func (r *runner) watchOnly() *onlyWatch {
+	w := &onlyWatch{missing: map[string]bool{}}
+	for _, k := range r.onlyKeys() {
+		w.missing[k] = true
+	}
+	return w
+}
+
+func (w *onlyWatch) add(key string) {
+	delete(w.missing, key)
+	if len(w.some) < 5 {
+		w.some = append(w.some, key)
+	}
+}
+
+func (w *onlyWatch) err() error {
+	for k := range w.missing {
+		return drover.Errorf(drover.Invalid, "--only %s: no chunk has this key", k).
+			WithHint("the keys are such as %s", strings.Join(w.some, ", "))
 	}
 	return nil
 }

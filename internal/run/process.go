@@ -51,9 +51,6 @@ func (r *runner) process(ctx context.Context) (end, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := r.checkOnly(ctx); err != nil {
-		return 0, err
-	}
 	r.events.send(monitor.Opened{
 		Run: r.run.ID, Ledger: r.o.LedgerName, Workers: slots, Memory: r.o.Memory, Resumed: r.resumed,
 		FinishedBefore: totals.Chunks[ledger.ChunkFinished], Chunks: totals.Total(), StartedAt: r.run.StartedAt, DryRun: r.o.DryRun,
