@@ -12,7 +12,7 @@ LINT := .cache/bin/golangci-lint-$(LINT_VERSION)
 # Where goroutines meet: these are tested under the race detector too.
 RACE := ./internal/run/... ./internal/engine/... ./internal/worker/... ./internal/ledger/... ./internal/monitor/... ./connector/postgres/...
 # The tests start servers and kill processes: they must end by themselves well before this.
-TEST_TIMEOUT := 15m
+TEST_TIMEOUT := 30m
 
 .PHONY: help
 help: ## list the targets
