@@ -43,7 +43,7 @@ type indexPart struct {
 }
 
 const indexSQL = `
-SELECT x.relname::text, pg_get_indexdef(x.oid), format('INDEX %I ON %I.%I', x.relname, n.nspname, c.relname), coalesce(quote_ident(s.spcname), ''),
+SELECT x.relname::text, pg_get_indexdef(x.oid), format('INDEX %I ON %I.%I', x.relname, n.nspname, c.relname), coalesce(s.spcname::text, ''),
 	coalesce(k.contype::text, ''), coalesce(k.condeferrable, false), coalesce(k.condeferred, false), i.indisclustered, i.indisreplident,
 	obj_description(x.oid, 'pg_class'), obj_description(k.oid, 'pg_constraint'),
 	ARRAY(SELECT format('ALTER COLUMN %s SET STATISTICS %s', a.attnum, a.attstattarget) FROM pg_attribute a
@@ -88,7 +88,7 @@ func (x indexPart) part(st sinkState, twin string) (part, error) {
 	}
 	table := st.Into.sql()
 	name := pgx.Identifier{p.schema, twin}.Sanitize()
-	p.build = append(p.build, "SET LOCAL default_tablespace = "+literal(strings.Trim(x.space, `"`)),
+	p.build = append(p.build, "SET LOCAL default_tablespace = "+literal(x.space),
 		create+"INDEX "+quote(twin)+" ON "+table+" USING "+rest)
 	for _, t := range x.targets {
 		p.build = append(p.build, "ALTER INDEX "+name+" "+t)
