@@ -69,6 +69,12 @@ func fail(err error) {
 	os.Exit(1)
 }
 
+// benchmark returns its part of the results, as Markdown.
+type benchmark struct {
+	name string
+	run  func(context.Context, config) (string, error)
+}
+
 func run(ctx context.Context, c config, only, results string) error {
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
 		return err
@@ -77,17 +83,8 @@ func run(ctx context.Context, c config, only, results string) error {
 	fmt.Fprintf(&report, "# Results\n\nWritten by `make bench`%s: %d rounds, turn by turn, medians; %d threads or workers on %d cores, %s/%s, %s.\n",
 		map[bool]string{true: " with `BENCH=-quick`, which tells nothing"}[c.quick], c.rounds, c.threads, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 	report.WriteString("CPU is that of the measured processes, without the Postgres server's. Memory is the peak of drover's workers' largest task, or of the rival's process.\n")
-	benchmarks := []struct {
-		name string
-		run  func(context.Context, config) (string, error)
-	}{{"taxi", taxi}, {"companies", companies}, {"chunks", chunks}}
-	if only != "" && !slices.ContainsFunc(benchmarks, func(b struct {
-		name string
-		run  func(context.Context, config) (string, error)
-	},
-	) bool {
-		return b.name == only
-	}) {
+	benchmarks := []benchmark{{"taxi", taxi}, {"companies", companies}, {"chunks", chunks}}
+	if only != "" && !slices.ContainsFunc(benchmarks, func(b benchmark) bool { return b.name == only }) {
 		return fmt.Errorf("there is no benchmark %q", only)
 	}
 	var failed error

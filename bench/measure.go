@@ -86,13 +86,11 @@ func median(samples []sample, of func(sample) float64) float64 {
 // all have started, or one has not.
 func measure(started func(), cmds ...*exec.Cmd) (sample, error) {
 	start := time.Now()
-	var errors bytes.Buffer
+	said := make([]bytes.Buffer, len(cmds)) // each its own: they are written side by side
 	var s sample
 	var failed error
-	for _, cmd := range cmds {
-		if cmd.Stderr == nil {
-			cmd.Stderr = &errors
-		}
+	for i, cmd := range cmds {
+		cmd.Stderr = &said[i]
 		if failed = cmd.Start(); failed != nil {
 			break
 		}
@@ -114,12 +112,15 @@ func measure(started func(), cmds ...*exec.Cmd) (sample, error) {
 	}
 	s.wall = time.Since(start)
 	if failed != nil {
-		return s, fmt.Errorf("%w\n%s", failed, errors.String())
+		for i := range said {
+			failed = fmt.Errorf("%w\n%s", failed, said[i].Bytes())
+		}
+		return s, failed
 	}
 	return s, nil
 }
 
-// drover runs a job file in a directory, and takes rows and memory from its summary.
+// runDrover runs a job file in a directory, and takes rows and memory from its summary.
 func (c config) runDrover(ctx context.Context, dir, job string, env ...string) (sample, error) {
 	cmd := exec.CommandContext(ctx, c.drover, "run", job, "--new", "--keep-committed", "--json", "--quiet", "--workers", fmt.Sprint(c.threads))
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
