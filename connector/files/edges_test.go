@@ -305,7 +305,16 @@ func TestCSVDialects(t *testing.T) {
 	for name, c := range map[string]struct{ file, content, schema, rows string }{
 		"tabs":          {"a.tsv", "id\tname\n1\tx, y\n", "id BIGINT, name VARCHAR", "1|x, y"},
 		"semicolons":    {"a.csv", "id;name\n1;x\n2;y\n", "id BIGINT, name VARCHAR", "1|x\n2|y"},
-		"no header":     {"a.csv", "1,2.5\n3,4.5\n", "column0 BIGINT, column1 DOUBLE", "1|2.5\n3|4.5"},
+		"numeric names": {"a.csv", "2020,2021\n1,2\n", "2020 BIGINT, 2021 BIGINT", "1|2"},
+		"header alone":  {"a.csv", "id,t\n", "id VARCHAR, t VARCHAR", ""},
+		"hash":          {"a.csv", "id,tag\n1,#a\n2,b\n#3,c\n", "id VARCHAR, tag VARCHAR", "#3|c\n1|#a\n2|b"},
+		"spaces":        {"a.csv", "id,n,d\n 1, 2.5 ,2020-01-02\n", "id BIGINT, n DOUBLE, d DATE", "1|2.5|2020-01-02"},
+		"not ISO":       {"a.csv", "d\n01/02/2020\n", "d VARCHAR", "01/02/2020"},
+		"empty name":    {"a.csv", ",v\n1,2\n", "column0 BIGINT, v BIGINT", "1|2"},
+		"big integers":  {"a.csv", "n\n9007199254740993\n1.5\n", "n DECIMAL(17,1)", "1.5\n9007199254740993.0"},
+		"no double":     {"a.csv", "n\n1e400\n1.5\n", "n VARCHAR", "1.5\n1e400"},
+		"letters t, f":  {"a.csv", "b\nt\nf\n", "b VARCHAR", "f\nt"},
+		"one column":    {"a.csv", "n\n1\n2\n", "n BIGINT", "1\n2"},
 		"all quoted":    {"a.csv", "\"id\",\"v\"\n\"1\",\"\"\n\"2\",\"5\"\n", "id BIGINT, v BIGINT", "1|NULL\n2|5"},
 		"empty text":    {"a.csv", "id,s\n1,\"\"\n2,\n3,x\n", "id BIGINT, s VARCHAR", "1|\n2|NULL\n3|x"},
 		"leading zeros": {"a.csv", "zip\n00501\n10016\n", "zip VARCHAR", "00501\n10016"},
@@ -321,6 +330,49 @@ func TestCSVDialects(t *testing.T) {
 			want(t, "schema", describe(r.schema), c.schema)
 			want(t, "rows", r.rows(t), c.rows)
 		})
+	}
+}
+
+func TestCSVLinesWithOtherFieldsThanTheHeaderAreRefusedByName(t *testing.T) {
+	for name, content := range map[string]string{
+		"more": "id,t\n1,a\n2,b,c\n", "fewer": "id,t\n1,a\nTotal: 2\n", "many": "id,t\n" + strings.Repeat("1,a\n", 1000) + "2\n" + strings.Repeat("1,a\n", 1000),
+		"long": "id,t\n1,a\n2,b," + strings.Repeat("x", 20000) + "\n", "open quote": "id,t\n1,\"a\n",
+	} {
+		dir := t.TempDir()
+		write(t, dir+"/1.csv", content)
+		_, err := read(t, In(dir), drover.Chunking{})
+		wantError(t, err, drover.Refused, "1.csv", "Line: ", "correct the file")
+		if text := err.Error(); len(text) > 700 || strings.Contains(text, "ignore_errors") {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}
+
+func TestCSVLinesThatEndInDifferentWaysAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/1.csv", "id,t\r\n1,a\n2,b\r\n3,c\n")
+	_, err := read(t, In(dir), drover.Chunking{})
+	wantError(t, err, drover.Refused, "1.csv", "end alike")
+}
+
+func TestCSVWithoutAHeader(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/1.csv", "1,2.5\n3,4.5\n")
+	r := mustRead(t, &Source{Path: drover.Strings{dir}, NoHeader: true}, drover.Chunking{})
+	want(t, "schema", describe(r.schema), "column0 BIGINT, column1 DOUBLE")
+	want(t, "rows", r.rows(t), "1|2.5\n3|4.5")
+}
+
+func TestCSVFilesThatDisagreeKeepTheText(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/1.csv", "id,v\n9007199254740993,007\n2,1.50\n")
+	write(t, dir+"/2.csv", "id,v\n1.5,true\n")
+	write(t, dir+"/3.csv", "v,id\n1.50,4\n")
+	r := mustRead(t, In(dir), drover.Chunking{})
+	want(t, "schema", describe(r.schema), "id DECIMAL(17,1), v VARCHAR")
+	want(t, "rows", r.rows(t), "1.5|true\n2.0|1.50\n4.0|1.50\n9007199254740993.0|007")
+	if len(r.warnings) != 1 || !strings.Contains(r.warnings[0], "column v is VARCHAR in "+dir+"/1.csv and BOOLEAN in "+dir+"/2.csv") {
+		t.Errorf("warnings: %q", r.warnings)
 	}
 }
 

@@ -142,7 +142,7 @@ func (s *source) shape(ctx context.Context, r *relation, paths []string) error {
 		}
 	case formatCSV:
 		for _, p := range paths {
-			sh, err := csvHeader(ctx, r.session, p, *r.sv.Dialect)
+			_, sh, err := csvHead(ctx, s.store, p, r.sv.Dialect.Delimiter, r.sv.Dialect.Header)
 			if err != nil {
 				return err
 			}

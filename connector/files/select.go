@@ -134,7 +134,7 @@ func (r *relation) reader(sh drover.Schema, parts []part) string {
 	}
 	switch r.sv.Format {
 	case formatCSV:
-		return fmt.Sprintf("read_csv(%s, auto_detect=false, hive_partitioning=false, compression=%s, %s, columns=%s)",
+		return fmt.Sprintf("read_csv(%s, hive_partitioning=false, compression=%s, %s, columns=%s)",
 			literals(paths), duck.Literal("auto"), r.sv.Dialect.options(), r.columns(sh))
 	case formatJSON:
 		return fmt.Sprintf("read_json(%s, format='auto', hive_partitioning=false, columns=%s)", literals(paths), r.columns(sh))

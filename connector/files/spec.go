@@ -16,6 +16,8 @@ type Source struct {
 	Path drover.Strings `json:"path" jsonschema:"required"`
 	// Format is parquet, csv, json or arrow. Empty: by the files' names.
 	Format string `json:"format,omitempty" jsonschema:"enum=parquet,enum=csv,enum=json,enum=arrow"`
+	// NoHeader says that the first line of the CSV files is data: the columns are column0, column1 and so on.
+	NoHeader bool `json:"no_header,omitempty"`
 }
 
 // In reads the files at the given paths.

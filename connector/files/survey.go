@@ -49,6 +49,7 @@ func (l listing) sum() string { return hex.EncodeToString(l.h.Sum(nil)) }
 func (s *source) look(ctx context.Context, session *duck.Session, roots []root) (*survey, error) {
 	sv := &survey{Format: s.spec.Format, Named: s.spec.Format != "", Roots: roots}
 	u := union{}
+	csvs := csvSurvey{}
 	var first file
 	hive := hiveTypes{}
 	digest := newDigest()
@@ -90,14 +91,11 @@ func (s *source) look(ctx context.Context, session *duck.Session, roots []root) 
 			return hive.declare(ctx, session, paths)
 		case formatCSV:
 			for i, p := range paths {
-				f, err := sniffCSV(ctx, session, p, batch[i].Size, sv.Dialect)
+				d, err := csvs.add(ctx, s, session, p, batch[i].Size, sv.Dialect)
 				if err != nil {
 					return err
 				}
-				if sv.Dialect == nil {
-					sv.Dialect = &f.dialect
-				}
-				u.guess(f.columns)
+				sv.Dialect = d
 			}
 		case formatArrow:
 			for _, p := range paths {
@@ -119,6 +117,11 @@ func (s *source) look(ctx context.Context, session *duck.Session, roots []root) 
 	}
 	if sv.Files == 0 {
 		return nil, s.nothing(roots)
+	}
+	if sv.Format == formatCSV {
+		var sh shape
+		sh, sv.Dialect.QuotedNulls = csvs.decide(s.env.Warn)
+		u.guess(sh)
 	}
 	if sv.Format == formatJSON {
 		sh, err := jsonColumns(ctx, session, all, sv.Bytes)

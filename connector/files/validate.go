@@ -22,6 +22,10 @@ func (s *Source) Validate() error {
 	if err := vocabulary.Check(s); err != nil {
 		return err
 	}
+	if s.NoHeader && s.Format != "" && s.Format != formatCSV {
+		return drover.Errorf(drover.Invalid, "no_header is for csv files, and the format is %s", s.Format).
+			WithField("no_header").WithHint("Remove no_header.")
+	}
 	for i, path := range s.Path {
 		field := fmt.Sprintf("path[%d]", i)
 		if len(s.Path) == 1 {
