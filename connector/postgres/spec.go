@@ -3,6 +3,7 @@ package postgres
 
 import (
 	"net/url"
+	"strings"
 )
 
 // Name is the connector's name in job files.
@@ -15,10 +16,17 @@ type URL string
 // String returns the server and database, without user options and secrets.
 func (u URL) String() string {
 	p, err := url.Parse(string(u))
-	if err != nil || p.Host == "" {
+	if err != nil || p.Host == "" || misread(p) {
 		return "postgres"
 	}
 	return p.Host + p.Path
+}
+
+// misread reports whether a password that is not percent-encoded has been taken for other parts of a URL: its / ? or # has ended the
+// host, and the @ behind it lies where none belongs.
+func misread(p *url.URL) bool {
+	key, _, _ := strings.Cut(p.RawQuery, "=")
+	return strings.Contains(p.EscapedPath()+p.EscapedFragment()+key, "@")
 }
 
 // GoString hides the password from %#v.

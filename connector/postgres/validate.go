@@ -74,7 +74,7 @@ func (u URL) validate() error {
 	case !isURL && !strings.Contains(text, "="):
 		return invalid("url is neither a postgres:// URL nor keywords such as host=db dbname=sales")
 	case isURL:
-		if _, err := url.Parse(text); err != nil {
+		if p, err := url.Parse(text); err != nil || misread(p) {
 			return invalid("url cannot be read as a URL; characters such as @ : / # % in a password are percent-encoded, as %40 %3A %2F %23 %25")
 		}
 	}

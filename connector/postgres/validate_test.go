@@ -24,6 +24,11 @@ func TestValidate(t *testing.T) {
 		{"a url is Postgres's", Table("mysql://u:hunter2@db/x", "t"), "url", "not a postgres://"},
 		{"a url is no bare host", Table("hunter2", "t"), "url", "neither"},
 		{"a url is well formed", Table("postgres://u:hunter2%zz@db/x", "t"), "url", "percent-encoded"},
+		{"a slash in a password is encoded", Table("postgres://u:1/hunter2@db/x", "t"), "url", "percent-encoded"},
+		{"a question mark in a password is encoded", Table("postgres://u:1?hunter2@db/x", "t"), "url", "percent-encoded"},
+		{"a number sign in a password is encoded", Table("postgres://u:1#hunter2@db/x", "t"), "url", "percent-encoded"},
+		{"an @ before a slash in a password is encoded", Table("postgres://u:1@a/hunter2@db/x", "t"), "url", "percent-encoded"},
+		{"an @ in a parameter", Table("postgres://db/x?user=me@server&password=hunter2", "t"), "", ""},
 		{"a sink", Into(url, "t").Append(), "", ""},
 		{"a sink needs a table", Into(url, ""), "table", "missing"},
 		{"a sink has a known mode", &Sink{URL: url, Table: "t", Mode: "merge"}, "mode", "unknown mode"},
@@ -51,6 +56,23 @@ func TestValidate(t *testing.T) {
 				t.Errorf("a password appears: %v", err)
 			}
 		})
+	}
+}
+
+func TestAURLShowsNoPartOfItsPassword(t *testing.T) {
+	for in, want := range map[string]string{
+		"postgres://u:hunter2@db:5432/x?sslmode=disable": "db:5432/x",
+		"postgres://u:1/hunter2@db/x":                    "postgres",
+		"postgres://u:1?hunter2@db/x":                    "postgres",
+		"postgres://u:1#hunter2@db/x":                    "postgres",
+		"postgres://u:1@a/hunter2@db/x":                  "postgres",
+		"postgres://u:hunter2%zz@db/x":                   "postgres",
+		"host=db password=hunter2":                       "postgres",
+		"postgres://db/x?user=me@server":                 "db/x",
+	} {
+		if got := URL(in).String(); got != want {
+			t.Errorf("%s is shown as %s, want %s", in, got, want)
+		}
 	}
 }
 
