@@ -3,10 +3,10 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 
+	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector/postgres/pgcopy"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -123,9 +123,16 @@ func (w *copyIn) end() error {
 		return err
 	}
 	if n := w.tag.RowsAffected(); n != w.rows {
-		return fmt.Errorf("copy into the target: the server counts %d of %d rows", n, w.rows)
+		return skipped("copy into the target", w.rows, n)
 	}
 	return nil
+}
+
+// skipped is the error of a statement by which the server stored fewer rows than it was given: a trigger returned NULL for the others.
+// Without the error their loss would be counted as delivered.
+func skipped(doing string, given, stored int64) error {
+	return drover.Errorf(drover.Data, "%s: a trigger (or rule) of the target skipped %d of %d rows", doing, given-stored, given).
+		WithHint("filter these rows out in a step, or disable the trigger for the run: ALTER TABLE .. DISABLE TRIGGER ..")
 }
 
 // abort ends the COPY without its rows and waits for the server. It returns the server's own error if that came first.

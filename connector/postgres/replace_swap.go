@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 
+	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
 	"github.com/jackc/pgx/v5"
 )
@@ -131,11 +133,26 @@ func (s *tableSink) refillTable(ctx context.Context, tx pgx.Tx, st sinkState) er
 	if err := s.unchanged(ctx, tx.Conn(), st); err != nil {
 		return err
 	}
+	if err := execAll(ctx, tx, []string{"SET CONSTRAINTS ALL DEFERRED", "DELETE FROM " + st.Target.sql()}); err != nil {
+		return err
+	}
+	var rows int64
+	var left bool
+	err := tx.QueryRow(ctx, fmt.Sprintf("SELECT (SELECT count(*) FROM %s), EXISTS (SELECT FROM %s)", st.Into.sql(), st.Target.sql())).Scan(&rows, &left)
+	if err != nil {
+		return err
+	}
+	if left {
+		return drover.Errorf(drover.Data, "a trigger of %s kept old rows from being deleted", st.Target).
+			WithHint("disable the trigger for the run, or use mode: upsert")
+	}
 	cols := quoteAll(names(st.Columns))
-	return execAll(ctx, tx, []string{
-		"SET CONSTRAINTS ALL DEFERRED",
-		"DELETE FROM " + st.Target.sql(),
-		"INSERT INTO " + st.Target.sql() + " (" + cols + ") SELECT " + cols + " FROM " + st.Into.sql(),
-		"DROP TABLE " + st.Into.sql(),
-	})
+	tag, err := tx.Exec(ctx, "INSERT INTO "+st.Target.sql()+" ("+cols+") SELECT "+cols+" FROM "+st.Into.sql())
+	if err != nil {
+		return err
+	}
+	if n := tag.RowsAffected(); n != rows {
+		return skipped("publish "+st.Target.String(), rows, n)
+	}
+	return execAll(ctx, tx, []string{"DROP TABLE " + st.Into.sql()})
 }

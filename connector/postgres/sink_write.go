@@ -171,18 +171,22 @@ func (s *tableSink) put(ctx context.Context, tx pgx.Tx, st sinkState, in connect
 	if err != nil {
 		return nil, err
 	}
+	var rows int64
+	for _, c := range counts {
+		rows += c.rows
+	}
 	if st.Mode != Upsert {
-		return counts, assign(ctx, tx, st, source, into)
+		return counts, assign(ctx, tx, st, source, into, rows)
 	}
 	if source != typ {
 		if _, err := tx.Exec(ctx, tempTable(typ, st.Columns, false)); err != nil {
 			return nil, err
 		}
-		if err := assign(ctx, tx, st, source, typ); err != nil {
+		if err := assign(ctx, tx, st, source, typ, rows); err != nil {
 			return nil, err
 		}
 	}
-	return counts, merge(ctx, tx, st, typ)
+	return counts, merge(ctx, tx, st, typ, rows)
 }
 
 func (s *tableSink) copyInto(ctx context.Context, tx pgx.Tx, st sinkState, table string, in connector.Input, n int) ([]loaded, error) {
@@ -229,16 +233,19 @@ func copyColumns(ctx context.Context, conn *pgx.Conn, st sinkState, name string)
 	return columns, nil
 }
 
-// assign moves rows from one table to another by Postgres's assignment casts. For a value that does not fit it finds the column and
+// assign moves so many rows from one table to another by Postgres's assignment casts. For a value that does not fit it finds the column and
 // the value, which the server's error lacks.
-func assign(ctx context.Context, tx pgx.Tx, st sinkState, from, to string) error {
+func assign(ctx context.Context, tx pgx.Tx, st sinkState, from, to string, rows int64) error {
 	cols := quoteAll(names(st.Columns))
 	step, err := tx.Begin(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = step.Exec(ctx, fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s", to, cols, cols, from))
+	tag, err := step.Exec(ctx, fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s", to, cols, cols, from))
 	if err == nil {
+		if n := tag.RowsAffected(); n != rows {
+			return skipped("write to "+st.Target.String(), rows, n)
+		}
 		return step.Commit(ctx)
 	}
 	if rollErr := step.Rollback(ctx); rollErr != nil {

@@ -137,8 +137,8 @@ func rowText(prefix string, st sinkState) string {
 	return "ROW(" + strings.Join(cols, ", ") + `)::text COLLATE "C"`
 }
 
-// merge upserts the rows of a temporary table that holds them in the target's types.
-func merge(ctx context.Context, tx pgx.Tx, st sinkState, from string) error {
+// merge upserts the so many rows of a temporary table that holds them in the target's types.
+func merge(ctx context.Context, tx pgx.Tx, st sinkState, from string, rows int64) error {
 	nulls := make([]string, len(st.Key))
 	for i, k := range st.Key {
 		nulls[i] = quote(k) + " IS NULL"
@@ -159,7 +159,30 @@ func merge(ctx context.Context, tx pgx.Tx, st sinkState, from string) error {
 			return err
 		}
 	}
-	_, err = tx.Exec(ctx, upsertSQL(st, from))
+	tag, err := tx.Exec(ctx, upsertSQL(st, from))
+	if n := tag.RowsAffected(); err == nil && !st.leavesRows() && n != rows {
+		return refuseSkipped(ctx, tx, st, from, rows, n)
+	}
+	return err
+}
+
+// leavesRows reports whether the merge itself may store fewer rows than there are.
+func (st sinkState) leavesRows() bool {
+	return st.Ignore || st.Latest != "" || len(st.Key) == len(st.Columns)
+}
+
+// refuseSkipped refuses rows that a trigger skipped, unless the target has them as they are: suppress_redundant_updates_trigger() does that.
+func refuseSkipped(ctx context.Context, tx pgx.Tx, st sinkState, from string, rows, stored int64) error {
+	same := make([]string, len(st.Key))
+	for i, k := range st.Key {
+		same[i] = "t." + quote(k) + " = f." + quote(k)
+	}
+	var lost bool
+	err := tx.QueryRow(ctx, fmt.Sprintf("SELECT EXISTS (SELECT FROM %s f WHERE NOT EXISTS (SELECT FROM %s t WHERE %s AND %s = %s))",
+		from, st.Target.sql(), strings.Join(same, " AND "), rowText("t.", st), rowText("f.", st))).Scan(&lost)
+	if err == nil && lost {
+		return skipped("write to "+st.Target.String(), rows, stored)
+	}
 	return err
 }
 
