@@ -1,6 +1,7 @@
 package files
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -223,6 +224,14 @@ func TestAChangedFileIsNamed(t *testing.T) {
 	wantError(t, err, drover.Refused, "2.parquet")
 }
 
+func TestTextsThatReadLikeOtherKeysHaveKeysOfTheirOwn(t *testing.T) {
+	dir := t.TempDir()
+	parquetFile(t, dir+"/1.parquet", "SELECT * FROM (VALUES ('(null)'), (NULL), ('(other)')) t(zip)")
+	r := mustRead(t, In(dir), drover.Chunking{By: "zip"})
+	want(t, "keys", r.keys(), `"(null)" "(other)" (null)`)
+	want(t, "rows", r.rows(t), "(null)\n(other)\nNULL")
+}
+
 func TestLargeParquetFilesAreCutByRowGroups(t *testing.T) {
 	dir := t.TempDir()
 	exec(t, fmt.Sprintf("COPY (SELECT range AS id FROM range(20000)) TO %s (FORMAT parquet, ROW_GROUP_SIZE 2048)", duck.Literal(dir+"/big.parquet")))
@@ -239,9 +248,31 @@ func TestLargeParquetFilesAreCutByRowGroups(t *testing.T) {
 	}
 	defer closed(t, rel)
 	want(t, "range", rowsOf(t, s, "SELECT min(id), max(id), count(*) FROM "+rel.Chunk(0)), "4096|8191|4096")
-	// A condition on the row number reads only the row groups that it allows.
-	plan := rowsOf(t, s, "SELECT 1 FROM "+rel.Chunk(0)+" LIMIT 0")
-	want(t, "plan", plan, "")
+
+	// Only the row groups of a chunk are read: what a broken one holds does not matter to the others.
+	info, err := os.Stat(dir + "/big.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(dir+"/big.parquet", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(make([]byte, 1000), 4); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Close(), os.Chtimes(dir+"/big.parquet", info.ModTime(), info.ModTime())); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "range of a file with a broken row group", rowsOf(t, s, "SELECT min(id), max(id), count(*) FROM "+rel.Chunk(0)), "4096|8191|4096")
+	first, err := r.src.Open(t.Context(), s, r.schema, r.state, r.chunks[:1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closed(t, first)
+	if err := s.Exec(t.Context(), "SELECT sum(id) FROM "+first.Chunk(0)); err == nil {
+		t.Error("the row group is not broken")
+	}
 }
 
 func TestChunksOfSeveralFiles(t *testing.T) {
@@ -274,7 +305,7 @@ func TestChunksByValue(t *testing.T) {
 	r = mustRead(t, In(dir), drover.Chunking{By: "zip", Keys: "SELECT 'b' UNION ALL SELECT 'nope' UNION ALL SELECT 'b'"})
 	want(t, "keys", r.keys(), "b nope (other)")
 	want(t, "rows", r.rows(t), "1|00501\n2|b\n3|NULL\n4|B\n5|b\n6|")
-	r = mustRead(t, In(dir), drover.Chunking{By: "zip", Keys: "SELECT zip FROM source WHERE id < 3", Others: "ignore"})
+	r = mustRead(t, In(dir), drover.Chunking{By: "zip", Keys: "SELECT zip FROM source WHERE id < 3 -- a comment", Others: "ignore"})
 	want(t, "keys", r.keys(), "00501 b")
 	want(t, "rows", r.rows(t), "1|00501\n2|b\n5|b")
 	_, err = read(t, In(dir), drover.Chunking{By: "nope"})
@@ -353,6 +384,31 @@ func TestCSVLinesThatEndInDifferentWaysAreRefused(t *testing.T) {
 	write(t, dir+"/1.csv", "id,t\r\n1,a\n2,b\r\n3,c\n")
 	_, err := read(t, In(dir), drover.Chunking{})
 	wantError(t, err, drover.Refused, "1.csv", "end alike")
+}
+
+func TestJSONThatWouldChangeIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		one, two string
+		parts    []string
+	}{
+		"case across files": {`{"Id":1}`, `{"id":2}`, []string{`"Id"`, "1.json", `"id"`, "2.json"}},
+		"case in a record":  {`{"a":1,"A":2}`, `{"a":3}`, []string{`"a"`, `"A"`, "1.json"}},
+		"twice":             {`{"a":1}`, `{"a":1,"a":2}`, []string{"2.json", "twice"}},
+		"number and text":   {`{"a":1}`, `{"a":"x"}`, []string{"key a is number", "1.json", "varchar", "2.json"}},
+		"text and boolean":  {"{\"a\":\"x\"}\n{\"a\":true}", `{"a":null}`, []string{"key a", "boolean", "varchar", "1.json"}},
+		"beside a fraction": {`{"a":9007199254740993}`, `{"a":1.5}`, []string{"9007199254740993", "1.json"}},
+		"long":              {`{"a":123456789012345678901234567890}`, `{"a":1}`, []string{"123456789012345678901234567890", "1.json"}},
+		"below BIGINT":      {`{"a":-9223372036854775809}`, `{"a":1}`, []string{"-9223372036854775809"}},
+		"beyond DOUBLE":     {`{"a":1e400}`, `{"a":1}`, []string{"1e400"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir+"/1.json", c.one+"\n")
+			write(t, dir+"/2.json", c.two+"\n")
+			_, err := read(t, In(dir), drover.Chunking{})
+			wantError(t, err, drover.Refused, c.parts...)
+		})
+	}
 }
 
 func TestCSVWithoutAHeader(t *testing.T) {

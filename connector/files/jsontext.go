@@ -18,7 +18,7 @@ func jsonColumns(ctx context.Context, s *duck.Session, paths []string, bytes int
 	}
 	columns, err := describe(literals(escaped))
 	if err == nil {
-		return shape(columns), nil
+		return shape(columns), checkJSON(ctx, s, escaped, bytes, columns)
 	}
 	for i, p := range escaped {
 		if _, one := describe(duck.Literal(p)); one != nil && ctx.Err() == nil {
