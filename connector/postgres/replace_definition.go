@@ -45,6 +45,11 @@ WHERE c.oid = $1 AND NOT CASE d.classid
 	WHEN 'pg_trigger'::regclass THEN (SELECT tgisinternal FROM pg_trigger WHERE oid = d.objid)
 	ELSE d.classid = 'pg_statistic_ext'::regclass END
 UNION ALL
+-- The sequence of an identity goes with its table; the one of a serial column is handed over.
+SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) || ' by sequence ' || o.objid::regclass
+FROM pg_depend o JOIN pg_class q ON q.oid = o.objid AND q.relkind = 'S' JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = q.oid
+WHERE o.classid = 'pg_class'::regclass AND o.refclassid = 'pg_class'::regclass AND o.refobjid = $1 AND o.deptype = 'i' AND d.deptype = 'n'
+UNION ALL
 SELECT 'row-level security' FROM pg_class WHERE oid = $1 AND (relrowsecurity OR relforcerowsecurity)
 UNION ALL
 SELECT 'the type that it is a table of' FROM pg_class WHERE oid = $1 AND reloftype <> 0
