@@ -48,6 +48,9 @@ func (s *tableSink) designReplace(ctx context.Context, conn *pgx.Conn, d *design
 	if err := refillable(ctx, conn, t); err != nil {
 		return err
 	}
+	if err := replicates(ctx, conn, t, "DELETE FROM "+t.Name.sql()); err != nil {
+		return err
+	}
 	st.Method, st.Into = refill, tableName{s.schema, stagingName(run)}
 	st.Prepare = []string{createTable(st.Into.sql(), st.Columns, nil)}
 	d.note("publish: DELETE and INSERT in one transaction, because of %s", strings.Join(reasons, ", "))

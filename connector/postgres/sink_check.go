@@ -151,7 +151,11 @@ func (s *tableSink) designExisting(ctx context.Context, conn *pgx.Conn, d *desig
 	}
 	switch s.mode {
 	case Upsert:
-		return s.designKey(ctx, conn, d, t, output)
+		if err := s.designKey(ctx, conn, d, t, output); err != nil || !updates {
+			return err
+		}
+		key := quote(d.state.Key[0])
+		return replicates(ctx, conn, t, "UPDATE "+t.Name.sql()+" SET "+key+" = "+key)
 	case Replace:
 		return s.designReplace(ctx, conn, d, t, run)
 	}
