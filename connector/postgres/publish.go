@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"github.com/droverdata/drover"
@@ -18,14 +19,42 @@ func (s *tableSink) Publish(ctx context.Context, run connector.Run, _ drover.Sch
 	if err != nil {
 		return none, err
 	}
+	return none, unpublished(s.publishRun(ctx, run, st), st)
+}
+
+// unpublished adds to an error of publish what it means for the target, and what to do. A job that got this far is not invalid, whatever
+// the SQLSTATE.
+func unpublished(err error, st sinkState) error {
+	var e *drover.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	if e.Kind == drover.Invalid {
+		e.Kind = drover.Refused
+	}
+	if e.Kind != drover.Data || !st.staged() {
+		return err
+	}
+	stand := "nothing was published"
+	if st.OID != 0 {
+		stand += ", and " + st.Target.String() + " has its old rows"
+	}
+	e.Message += "; " + stand
+	if e.Hint == "" {
+		e.Hint = "fix the steps or the rows of the source, then start afresh with --new"
+	}
+	return err
+}
+
+func (s *tableSink) publishRun(ctx context.Context, run connector.Run, st sinkState) error {
 	conn, err := s.acquire(ctx)
 	if err != nil {
-		return none, err
+		return err
 	}
 	defer s.release(conn)
 	if st.staged() {
 		if err := s.build(ctx, conn, run); err != nil {
-			return none, err
+			return err
 		}
 		fault.Point(ctx)
 	}
@@ -40,13 +69,13 @@ func (s *tableSink) Publish(ctx context.Context, run connector.Run, _ drover.Sch
 		})
 	})
 	if err != nil {
-		return none, err
+		return err
 	}
 	fault.Point(ctx)
 	if done && st.Method == refill {
 		s.analyze(ctx, conn, st)
 	}
-	return none, nil
+	return nil
 }
 
 // publish is the transaction of Publish. It reports whether there was something to do.
