@@ -1,7 +1,6 @@
 package files
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -224,96 +223,6 @@ func TestAChangedFileIsNamed(t *testing.T) {
 	wantError(t, err, drover.Refused, "2.parquet")
 }
 
-func TestTextsThatReadLikeOtherKeysHaveKeysOfTheirOwn(t *testing.T) {
-	dir := t.TempDir()
-	parquetFile(t, dir+"/1.parquet", "SELECT * FROM (VALUES ('(null)'), (NULL), ('(other)')) t(zip)")
-	r := mustRead(t, In(dir), drover.Chunking{By: "zip"})
-	want(t, "keys", r.keys(), `"(null)" "(other)" (null)`)
-	want(t, "rows", r.rows(t), "(null)\n(other)\nNULL")
-}
-
-func TestLargeParquetFilesAreCutByRowGroups(t *testing.T) {
-	dir := t.TempDir()
-	exec(t, fmt.Sprintf("COPY (SELECT range AS id FROM range(20000)) TO %s (FORMAT parquet, ROW_GROUP_SIZE 2048)", duck.Literal(dir+"/big.parquet")))
-	parquetFile(t, dir+"/small.parquet", "SELECT -1 AS id")
-	r := mustRead(t, In(dir), drover.Chunking{Rows: 5000})
-	want(t, "keys", r.keys(), "big.parquet#0-1 big.parquet#2-3 big.parquet#4-5 big.parquet#6-7 big.parquet#8-9 small.parquet")
-	if rows := strings.Split(r.rows(t), "\n"); len(rows) != 20001 {
-		t.Errorf("%d rows", len(rows))
-	}
-	s := newSession(t)
-	rel, err := r.src.Open(t.Context(), s, r.schema, r.state, r.chunks[1:2])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closed(t, rel)
-	want(t, "range", rowsOf(t, s, "SELECT min(id), max(id), count(*) FROM "+rel.Chunk(0)), "4096|8191|4096")
-
-	// Only the row groups of a chunk are read: what a broken one holds does not matter to the others.
-	info, err := os.Stat(dir + "/big.parquet")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.OpenFile(dir+"/big.parquet", os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteAt(make([]byte, 1000), 4); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(f.Close(), os.Chtimes(dir+"/big.parquet", info.ModTime(), info.ModTime())); err != nil {
-		t.Fatal(err)
-	}
-	want(t, "range of a file with a broken row group", rowsOf(t, s, "SELECT min(id), max(id), count(*) FROM "+rel.Chunk(0)), "4096|8191|4096")
-	first, err := r.src.Open(t.Context(), s, r.schema, r.state, r.chunks[:1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closed(t, first)
-	if err := s.Exec(t.Context(), "SELECT sum(id) FROM "+first.Chunk(0)); err == nil {
-		t.Error("the row group is not broken")
-	}
-}
-
-func TestChunksOfSeveralFiles(t *testing.T) {
-	dir := t.TempDir()
-	for i := range 5 {
-		parquetFile(t, fmt.Sprintf("%s/%d.parquet", dir, i), fmt.Sprintf("SELECT %d AS id", i))
-	}
-	r := mustRead(t, In(dir), drover.Chunking{Files: 2})
-	want(t, "keys", r.keys(), "0.parquet..1.parquet 2.parquet..3.parquet 4.parquet")
-	want(t, "rows", r.rows(t), "0\n1\n2\n3\n4")
-}
-
-func TestChunksByValue(t *testing.T) {
-	dir := t.TempDir()
-	parquetFile(t, dir+"/1.parquet", "SELECT * FROM (VALUES (1, '00501'), (2, 'b'), (3, NULL), (4, 'B')) t(id, zip)")
-	parquetFile(t, dir+"/2.parquet", "SELECT * FROM (VALUES ('b', 5), ('', 6)) t(zip, id)")
-	r := mustRead(t, In(dir), drover.Chunking{By: "zip"})
-	want(t, "keys", r.keys(), " 00501 B b (null)")
-	want(t, "rows", r.rows(t), "1|00501\n2|b\n3|NULL\n4|B\n5|b\n6|")
-	s := newSession(t)
-	rel, err := r.src.Open(t.Context(), s, r.schema, r.state, r.chunks[3:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	want(t, "b and NULL", rowsOf(t, s, "SELECT * FROM "+rel.All()+" ORDER BY ALL"), "2|b|0\n3|NULL|1\n5|b|0")
-	if err := rel.Close(); err != nil {
-		t.Error(err)
-	}
-
-	r = mustRead(t, In(dir), drover.Chunking{By: "zip", Keys: "SELECT 'b' UNION ALL SELECT 'nope' UNION ALL SELECT 'b'"})
-	want(t, "keys", r.keys(), "b nope (other)")
-	want(t, "rows", r.rows(t), "1|00501\n2|b\n3|NULL\n4|B\n5|b\n6|")
-	r = mustRead(t, In(dir), drover.Chunking{By: "zip", Keys: "SELECT zip FROM source WHERE id < 3 -- a comment", Others: "ignore"})
-	want(t, "keys", r.keys(), "00501 b")
-	want(t, "rows", r.rows(t), "1|00501\n2|b\n5|b")
-	_, err = read(t, In(dir), drover.Chunking{By: "nope"})
-	wantError(t, err, drover.Invalid, "no column", "zip")
-	_, err = read(t, In(dir), drover.Chunking{By: "zip", Keys: "SELECT nope"})
-	wantError(t, err, drover.Invalid, "nope")
-}
-
 func TestAConversionErrorOfACSVFileNamesFileAndLine(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/1.csv", "id,v\n1,2\n")
@@ -361,74 +270,6 @@ func TestCSVDialects(t *testing.T) {
 			want(t, "schema", describe(r.schema), c.schema)
 			want(t, "rows", r.rows(t), c.rows)
 		})
-	}
-}
-
-func TestCSVLinesWithOtherFieldsThanTheHeaderAreRefusedByName(t *testing.T) {
-	for name, content := range map[string]string{
-		"more": "id,t\n1,a\n2,b,c\n", "fewer": "id,t\n1,a\nTotal: 2\n", "many": "id,t\n" + strings.Repeat("1,a\n", 1000) + "2\n" + strings.Repeat("1,a\n", 1000),
-		"long": "id,t\n1,a\n2,b," + strings.Repeat("x", 20000) + "\n", "open quote": "id,t\n1,\"a\n",
-	} {
-		dir := t.TempDir()
-		write(t, dir+"/1.csv", content)
-		_, err := read(t, In(dir), drover.Chunking{})
-		wantError(t, err, drover.Refused, "1.csv", "Line: ", "correct the file")
-		if text := err.Error(); len(text) > 700 || strings.Contains(text, "ignore_errors") {
-			t.Errorf("%s: %s", name, text)
-		}
-	}
-}
-
-func TestCSVLinesThatEndInDifferentWaysAreRefused(t *testing.T) {
-	dir := t.TempDir()
-	write(t, dir+"/1.csv", "id,t\r\n1,a\n2,b\r\n3,c\n")
-	_, err := read(t, In(dir), drover.Chunking{})
-	wantError(t, err, drover.Refused, "1.csv", "end alike")
-}
-
-func TestJSONThatWouldChangeIsRefused(t *testing.T) {
-	for name, c := range map[string]struct {
-		one, two string
-		parts    []string
-	}{
-		"case across files": {`{"Id":1}`, `{"id":2}`, []string{`"Id"`, "1.json", `"id"`, "2.json"}},
-		"case in a record":  {`{"a":1,"A":2}`, `{"a":3}`, []string{`"a"`, `"A"`, "1.json"}},
-		"twice":             {`{"a":1}`, `{"a":1,"a":2}`, []string{"2.json", "twice"}},
-		"number and text":   {`{"a":1}`, `{"a":"x"}`, []string{"key a is number", "1.json", "varchar", "2.json"}},
-		"text and boolean":  {"{\"a\":\"x\"}\n{\"a\":true}", `{"a":null}`, []string{"key a", "boolean", "varchar", "1.json"}},
-		"beside a fraction": {`{"a":9007199254740993}`, `{"a":1.5}`, []string{"9007199254740993", "1.json"}},
-		"long":              {`{"a":123456789012345678901234567890}`, `{"a":1}`, []string{"123456789012345678901234567890", "1.json"}},
-		"below BIGINT":      {`{"a":-9223372036854775809}`, `{"a":1}`, []string{"-9223372036854775809"}},
-		"beyond DOUBLE":     {`{"a":1e400}`, `{"a":1}`, []string{"1e400"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			write(t, dir+"/1.json", c.one+"\n")
-			write(t, dir+"/2.json", c.two+"\n")
-			_, err := read(t, In(dir), drover.Chunking{})
-			wantError(t, err, drover.Refused, c.parts...)
-		})
-	}
-}
-
-func TestCSVWithoutAHeader(t *testing.T) {
-	dir := t.TempDir()
-	write(t, dir+"/1.csv", "1,2.5\n3,4.5\n")
-	r := mustRead(t, &Source{Path: drover.Strings{dir}, NoHeader: true}, drover.Chunking{})
-	want(t, "schema", describe(r.schema), "column0 BIGINT, column1 DOUBLE")
-	want(t, "rows", r.rows(t), "1|2.5\n3|4.5")
-}
-
-func TestCSVFilesThatDisagreeKeepTheText(t *testing.T) {
-	dir := t.TempDir()
-	write(t, dir+"/1.csv", "id,v\n9007199254740993,007\n2,1.50\n")
-	write(t, dir+"/2.csv", "id,v\n1.5,true\n")
-	write(t, dir+"/3.csv", "v,id\n1.50,4\n")
-	r := mustRead(t, In(dir), drover.Chunking{})
-	want(t, "schema", describe(r.schema), "id DECIMAL(17,1), v VARCHAR")
-	want(t, "rows", r.rows(t), "1.5|true\n2.0|1.50\n4.0|1.50\n9007199254740993.0|007")
-	if len(r.warnings) != 1 || !strings.Contains(r.warnings[0], "column v is VARCHAR in "+dir+"/1.csv and BOOLEAN in "+dir+"/2.csv") {
-		t.Errorf("warnings: %q", r.warnings)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
@@ -47,6 +48,10 @@ func (s *source) Open(ctx context.Context, session *duck.Session, schema drover.
 		}
 		r.chunks = append(r.chunks, b)
 		pieces = append(pieces, b.Pieces...)
+		if b.By != nil && schema.Index(b.By.Column) < 0 {
+			return nil, drover.Errorf(drover.Refused, "the source has no column %s any more, by which it was cut into chunks", b.By.Column).
+				WithHint("start a new run: drover run JOB.yaml --new")
+		}
 		if b.By != nil && r.all == nil {
 			r.counted = true
 			if r.all, err = s.unchanged(ctx, sv); err != nil {
@@ -113,8 +118,9 @@ func (s *source) prepare(ctx context.Context, r *relation, pieces []piece) error
 				WithHint("restore it, or start a new run: drover run JOB.yaml --new")
 		}
 		if o.Size != p.Size || o.ModTime.UnixNano() != p.MTime {
-			return drover.Errorf(drover.Refused, "%s has changed since the run was planned: it had %d bytes and has %d now", name, p.Size, o.Size).
-				WithHint("restore it, or start a new run: drover run JOB.yaml --new")
+			return drover.Errorf(drover.Refused, "%s has changed since the run was planned: it had %d bytes, last written at %s, and has %d now, last written at %s",
+				name, p.Size, moment(p.MTime), o.Size, moment(o.ModTime.UnixNano())).
+				WithHint("start a new run: drover run JOB.yaml --new; --retry-errors fails again unless size and time are restored")
 		}
 		r.kind[name] = 0
 		paths = append(paths, name)
@@ -125,6 +131,9 @@ func (s *source) prepare(ctx context.Context, r *relation, pieces []piece) error
 	}
 	return nil
 }
+
+// moment is a file's time as text, to the nanosecond.
+func moment(nanos int64) string { return time.Unix(0, nanos).UTC().Format(time.RFC3339Nano) }
 
 func (s *source) shape(ctx context.Context, r *relation, paths []string) error {
 	if len(paths) == 0 {

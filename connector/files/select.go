@@ -64,6 +64,9 @@ func (r *relation) group(kind int, parts []part) string {
 		expr := "NULL::" + c.Type
 		if h := lastHive(hive, c.Name); h >= 0 {
 			expr = r.hiveValue(c, parts, h)
+			if i := sh.Index(c.Name); i >= 0 && r.sv.Format != formatJSON {
+				expr = r.sameAsFolder(c, expr, duck.Ident(sh[i].Name), parts)
+			}
 		} else if i := sh.Index(c.Name); i >= 0 {
 			expr = duck.Ident(sh[i].Name)
 			if r.sv.Format == formatCSV || r.sv.Format == formatJSON || sh[i].Type != c.Type {
@@ -122,6 +125,21 @@ func (r *relation) hiveValue(c drover.Column, parts []part, h int) string {
 	return "CAST(" + expr + " AS " + c.Type + ")"
 }
 
+// sameAsFolder is a folder's value where the file's own column of that name has it too, and else an error.
+func (r *relation) sameAsFolder(c drover.Column, folder, column string, parts []part) string {
+	names := make([]string, len(parts))
+	for i, p := range parts {
+		names[i] = duck.Literal(p.path(r.sv.Roots))
+	}
+	file := names[0]
+	if len(parts) > 1 {
+		file = pick("[" + strings.Join(names, ",") + "]::VARCHAR[]")
+	}
+	message := duck.Literal("column " + c.Name + " is in a file and in its folder's name, with different values: ")
+	return "CASE WHEN CAST(" + column + " AS " + c.Type + ") IS NOT DISTINCT FROM " + folder + " THEN " + folder +
+		" ELSE CAST(error(" + message + " || coalesce(CAST(" + column + " AS VARCHAR), 'NULL') || ' and ' || coalesce(CAST(" + folder + " AS VARCHAR), 'NULL') || ' in ' || " + file + ") AS " + c.Type + ") END"
+}
+
 // reader is the call that reads the files.
 func (r *relation) reader(sh drover.Schema, parts []part) string {
 	paths := make([]string, len(parts))
@@ -163,7 +181,7 @@ func (r *relation) byKey(chunks []int) []string {
 	var column drover.Column
 	for _, i := range chunks {
 		by := r.chunks[i].By
-		column = r.schema[max(r.schema.Index(by.Column), 0)]
+		column = r.schema[r.schema.Index(by.Column)]
 		key := duck.Ident(column.Name)
 		where := key + " IS NULL"
 		switch {
