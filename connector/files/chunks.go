@@ -221,8 +221,8 @@ func (s *source) chunkBy(ctx context.Context, session *duck.Session, sv *survey,
 	if chunking.Keys == "" {
 		query = fmt.Sprintf("SELECT %[1]s::VARCHAR, n FROM (SELECT %[1]s, count(*) AS n FROM %[2]s GROUP BY 1 ORDER BY 1 NULLS LAST)", key, all)
 	} else {
-		query = fmt.Sprintf("WITH source AS (SELECT * EXCLUDE (%s) FROM %s) SELECT k::VARCHAR, 0 FROM (SELECT DISTINCT k::%s AS k FROM (SELECT * FROM (%s) AS t(k)) WHERE k IS NOT NULL ORDER BY 1)",
-			tagIdent(), all, column.Type, strings.TrimRight(strings.TrimSpace(chunking.Keys), ";"))
+		query = fmt.Sprintf("WITH source AS (SELECT * EXCLUDE (%s) FROM %s) SELECT k::VARCHAR, 0 FROM (SELECT DISTINCT k::%s AS k FROM (SELECT * FROM (%s\n) AS t(k)) WHERE k IS NOT NULL ORDER BY 1)",
+			tagIdent(), all, column.Type, strings.TrimRight(chunking.Keys, " \t\r\n;"))
 	}
 	var keys []keyBounds
 	var rows []int64
@@ -264,13 +264,21 @@ func (s *source) chunkBy(ctx context.Context, session *duck.Session, sv *survey,
 	return nil
 }
 
-// name is the chunk's key for people.
+// The keys of chunks that stand for no value.
+const (
+	nullKey  = "(null)"
+	otherKey = "(other)"
+)
+
+// name is the chunk's key for people. A value that reads like the key of a chunk without one is quoted.
 func (k keyBounds) name() string {
 	switch {
 	case k.Null:
-		return "(null)"
+		return nullKey
 	case k.Other:
-		return "(other)"
+		return otherKey
+	case k.Value == nullKey || k.Value == otherKey:
+		return strconv.Quote(k.Value)
 	}
 	return k.Value
 }

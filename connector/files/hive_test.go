@@ -28,7 +28,7 @@ func FuzzHivePath(f *testing.F) {
 	f.Add("a=b/c", "x", true)
 	f.Fuzz(func(t *testing.T, column, value string, null bool) {
 		if column == "" || value == hiveNull {
-			t.Skip()
+			return // no column, or a text that the sink refuses
 		}
 		if null {
 			value = ""

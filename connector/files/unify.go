@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// integers are DuckDB's integer types with the bits of their range, smallest first.
+// integers are DuckDB's integer types with their ranges, smallest first.
 var integers = []struct {
 	name   string
 	min    float64
@@ -23,8 +23,8 @@ var integers = []struct {
 	{"BIGINT", math.MinInt64, math.MaxInt64, true},
 }
 
-// widen returns the type that holds every value of both types exactly. Only integers, decimals, floats and timestamps of one
-// kind widen: a number never becomes a text, nor an integer a float.
+// widen returns the type that holds every value of both types exactly. Only integers, decimals and floats widen, each
+// among themselves: a number never becomes a text, nor an integer a float.
 func widen(a, b string) (string, bool) {
 	switch {
 	case a == b:
@@ -40,10 +40,8 @@ func widen(a, b string) (string, bool) {
 	if t, ok := widenDecimal(a, b); ok {
 		return t, true
 	}
-	for _, pair := range [][2]string{{"FLOAT", "DOUBLE"}} {
-		if a == pair[0] && b == pair[1] || a == pair[1] && b == pair[0] {
-			return pair[1], true
-		}
+	if a == "FLOAT" && b == "DOUBLE" || a == "DOUBLE" && b == "FLOAT" {
+		return "DOUBLE", true
 	}
 	return "", false
 }
