@@ -33,6 +33,8 @@ func scalarType(duckdb string) string {
 		return "date"
 	case "TIME":
 		return "time without time zone"
+	case "TIME WITH TIME ZONE":
+		return "time with time zone"
 	case "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS":
 		return "timestamp without time zone"
 	case "TIMESTAMP WITH TIME ZONE":
