@@ -151,7 +151,11 @@ func sameType(ctx context.Context, conn *pgx.Conn, t *target, c *targetColumn, o
 	}
 	e := columnError(c.name, "column %s is %s in the source and %s in %s", out.Name, wire, c.native, t.Name)
 	if out.Type != "" {
-		return e.WithHint("make the types equal, or let Postgres convert a computed column: cast: {%s: %s}", out.Name, out.Type)
+		to := c.typ.duck()
+		if to == "" {
+			to = out.Type
+		}
+		return e.WithHint("make the types equal, or convert the column in a step: cast: {%s: %s}", out.Name, to)
 	}
 	return e.WithHint("ALTER TABLE %s ALTER COLUMN %s TYPE %s", t.Name.sql(), quote(c.name), wire)
 }
