@@ -105,3 +105,16 @@ func TestCSVFilesThatDisagreeKeepTheText(t *testing.T) {
 		t.Errorf("warnings: %q", r.warnings)
 	}
 }
+
+func TestABrokenLinkIsNamedOnce(t *testing.T) {
+	dir := t.TempDir()
+	parquetFile(t, dir+"/1.parquet", "SELECT 1 AS id")
+	if err := os.Symlink(dir+"/nowhere", dir+"/2.parquet"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := read(t, In(dir), drover.Chunking{})
+	wantError(t, err, drover.Refused, "2.parquet", "link")
+	if strings.Count(err.Error(), "list ") > 1 {
+		t.Error(err)
+	}
+}

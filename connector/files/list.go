@@ -105,7 +105,8 @@ func list(ctx context.Context, store storage.Store, sv *survey) iter.Seq2[file, 
 		for i, r := range sv.Roots {
 			for o, err := range objects(ctx, store, r) {
 				if err != nil {
-					yield(file{}, drover.Errorf(drover.Refused, "list %s: %w", r, err))
+					yield(file{}, drover.Errorf(drover.Refused, "%w", err).
+						WithHint("repair or remove what cannot be read, such as a link that leads nowhere, or name the files with a glob in source.files.path"))
 					return
 				}
 				says := formatOf(o.Path)
