@@ -20,6 +20,9 @@ var copyColumn = regexp.MustCompile(`^COPY .*, (?:line|\S+) \d+, (?:column|\S+) 
 // detailValue finds the value in a constraint's detail: "Key (id)=(7) already exists."
 var detailValue = regexp.MustCompile(`\)=\((.*)\)`)
 
+// failingRow finds the row in the detail of a CHECK that it breaks: "Failing row contains (1, -5)."
+var failingRow = regexp.MustCompile(`^Failing row contains \((.*)\)\.$`)
+
 // wrap turns err into a *drover.Error of the Kind that its SQLSTATE calls for, its message led by doing ("copy into
 // public.t"). A *drover.Error and a context's error come back as they are; nil gives nil.
 func wrap(err error, doing string) error {
@@ -47,6 +50,9 @@ func wrap(err error, doing string) error {
 		e.Message += " (constraint " + pg.ConstraintName + ")"
 	}
 	if m := detailValue.FindStringSubmatch(pg.Detail); m != nil && strings.HasPrefix(pg.Code, "23") {
+		e.Sample = sample(m[1])
+	}
+	if m := failingRow.FindStringSubmatch(pg.Detail); m != nil && pg.Code == "23514" {
 		e.Sample = sample(m[1])
 	}
 	if hint := hintOfState(pg.Code); hint != "" {

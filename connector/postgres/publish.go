@@ -35,6 +35,7 @@ func unpublished(err error, st sinkState) error {
 	if e.Kind != drover.Data || !st.staged() {
 		return err
 	}
+	_ = nameTarget(err, st)
 	stand := "nothing was published"
 	if st.OID != 0 {
 		stand += ", and " + st.Target.String() + " has its old rows"

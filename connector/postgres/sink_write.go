@@ -79,11 +79,20 @@ func (s *tableSink) Write(ctx context.Context, attempt connector.Attempt, open o
 	})
 	fault.Point(ctx)
 	if err != nil {
-		return nil, s.withSample(ctx, st, rest, open, err)
+		return nil, nameTarget(s.withSample(ctx, st, rest, open, err), st)
 	}
 	receipts = append(receipts, fresh...)
 	slices.SortFunc(receipts, func(a, b connector.Receipt) int { return cmp.Compare(a.ChunkID, b.ChunkID) })
 	return receipts, nil
+}
+
+// nameTarget has a message name the target, where the server names the staging table, which nobody has heard of.
+func nameTarget(err error, st sinkState) error {
+	var e *drover.Error
+	if st.staged() && errors.As(err, &e) {
+		e.Message = strings.ReplaceAll(e.Message, st.Into.Name, st.Target.Name)
+	}
+	return err
 }
 
 // withSample adds to the error of a COPY, which names the column alone, the value that did not fit. The chunk is read once more, into a
