@@ -140,6 +140,8 @@ func (s *source) Begin(ctx context.Context, c drover.Chunking, prior json.RawMes
 	if w != byPages {
 		return json.Marshal(st)
 	}
+	s.env.Warn("%s has no primary key, so its chunks are ranges of pages in one snapshot, which ends with this process: no other process can resume the run. "+
+		"Use chunk: {by: COLUMN}, or add a primary key", d.table.name)
 	conn, err := s.begin(ctx, "")
 	if err != nil {
 		return nil, err

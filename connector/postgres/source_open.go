@@ -103,7 +103,9 @@ func (r *relation) begin() (*pgx.Conn, error) {
 func (r *relation) explainSnapshot(err error) error {
 	var e *drover.Error
 	if r.snapshot != "" && errors.As(err, &e) && (e.Code == "42704" || e.Code == "22023") {
-		return drover.Errorf(drover.Refused, "the snapshot that this run reads has ended with the process that held it").WithHint("start again with --new")
+		return drover.Errorf(drover.Refused, "the snapshot that this run reads has ended with the process that held it, so the rest of its pages can no longer be read").
+			WithHint("delete the rows that the run has committed, if the sink's mode shows them (append), then start afresh with --new; " +
+				"a run over chunk: {by: COLUMN}, or over a table with a primary key, can be resumed")
 	}
 	return err
 }
