@@ -31,7 +31,7 @@ func TestValidate(t *testing.T) {
 		{"a codec belongs to its format", &Sink{Path: "a", Format: "csv", Compression: "snappy"}, "compression", "csv files"},
 		{"a codec is known", &Sink{Path: "a", Compression: "brotli"}, "compression", "parquet files"},
 		{"row groups are parquet's", &Sink{Path: "a", Format: "json", RowGroupRows: 5}, "row_group_rows", "parquet"},
-		{"rows a file are positive", &Sink{Path: "a", MaxRowsPerFile: -1}, "max_rows_per_file", "at least 1"},
+		{"rows a file are not negative", &Sink{Path: "a", MaxRowsPerFile: -1}, "max_rows_per_file", "at least 0"},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			err := c.spec.Validate()
