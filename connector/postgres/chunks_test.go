@@ -81,7 +81,7 @@ func covers(t *testing.T, ids [][]int64, n int64) {
 
 func TestEveryValueIsOneChunkAndNULLIsItsOwn(t *testing.T) {
 	u, conn := database(t, typeSQL+"CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
-	session := openSession(t)
+	session := newSession(t)
 	for typ, c := range map[string]struct {
 		values string // with repetitions under the type's equality
 		want   []string
@@ -157,7 +157,7 @@ func TestKeyListIsDistinctUnderTheColumnsTypeAndOthersHoldTheRest(t *testing.T) 
 	u, conn := database(t, `CREATE TABLE src (id int GENERATED ALWAYS AS IDENTITY, k char(5));
 		INSERT INTO src (k) VALUES ('a'), ('b'), ('b'), (NULL), ('c'), ('it''s');
 		CREATE TABLE list (v text); INSERT INTO list VALUES ('a'), ('a  '), ('b'), (NULL), ('zzz'), ('it''s')`)
-	session := openSession(t)
+	session := newSession(t)
 	s := openTestSource(t, Table(string(u), "src"))
 	c := drover.Chunking{By: "k", Keys: "SELECT v FROM list -- all of them"}
 	st, chunks := cutAll(t, s, c)
@@ -211,7 +211,7 @@ func TestRangesOfTheKeyCoverEveryRowOnce(t *testing.T) {
 		CREATE TABLE parted1 PARTITION OF parted FOR VALUES FROM (0) TO (500); CREATE TABLE parted2 PARTITION OF parted DEFAULT;
 		INSERT INTO parted SELECT g FROM generate_series(1, 1000) g;
 		CREATE TABLE empty (id bigint PRIMARY KEY)`)
-	session := openSession(t)
+	session := newSession(t)
 	for name, n := range map[string]int64{"one": 1000, "public.two": 1000, `"Mixed Case"`: 1000, "parted": 1000, "empty": 0} {
 		s := openTestSource(t, Table(string(u), name))
 		for _, step := range []int64{1000, 333, 500, 7} {
@@ -234,7 +234,7 @@ func TestRangesOfTheKeyCoverEveryRowOnce(t *testing.T) {
 
 func TestPagesAreReadUnderOneSnapshotAndAResumeWithoutItIsRefused(t *testing.T) {
 	u, conn := database(t, `CREATE TABLE src (id bigint, pad text); INSERT INTO src SELECT g, repeat('x', 500) FROM generate_series(1, 5000) g; ANALYZE src`)
-	session := openSession(t)
+	session := newSession(t)
 	s := openTestSource(t, Table(string(u), "src"))
 	st, chunks := cutAll(t, s, drover.Chunking{Rows: 500})
 	if len(chunks) != 10 || chunks[0].Key == chunks[1].Key {
@@ -312,7 +312,7 @@ func TestChunkingThatCannotBeIsRefused(t *testing.T) {
 
 func TestSourceThatChangedSinceThePlanIsRefused(t *testing.T) {
 	u, conn := database(t, "CREATE TABLE src (id int, v numeric(5,2))")
-	session := openSession(t)
+	session := newSession(t)
 	for _, sql := range []string{"ALTER TABLE src ALTER v TYPE numeric(6,2)", "ALTER TABLE src DROP v"} {
 		for _, spec := range []*Source{Table(string(u), "src"), Query(string(u), "SELECT * FROM src;")} {
 			execSQL(t, conn, "DROP TABLE src; CREATE TABLE src (id int, v numeric(5,2))")
@@ -342,7 +342,7 @@ func TestViewsQueriesAndPartitionsAreRead(t *testing.T) {
 		CREATE TABLE p1 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 1); INSERT INTO p SELECT * FROM src;
 		CREATE TABLE parent (id bigint, v text); CREATE TABLE child () INHERITS (parent); INSERT INTO child SELECT * FROM src;
 		CREATE SCHEMA "Other"; CREATE TABLE "Other"."T.x" AS SELECT * FROM src`)
-	session := openSession(t)
+	session := newSession(t)
 	for _, spec := range []*Source{
 		Table(string(u), "v"), Table(string(u), "m"), Table(string(u), "p"), Table(string(u), "parent"), Table(string(u), `"Other"."T.x"`),
 		Query(string(u), "SELECT * FROM src -- a comment"), Query(string(u), "WITH x AS (SELECT * FROM src) SELECT id, v FROM x ORDER BY id;\n"),
@@ -374,7 +374,7 @@ func TestTinyChunksAreCheap(t *testing.T) {
 	}
 	chunks = chunks[:4000]
 	start = time.Now()
-	got, _, err := transfer{source: s, state: st, chunks: chunks, session: openSession(t), program: step.Program{RowWise: true}}.into(t.Context(), t, conn, "dst")
+	got, _, err := transfer{source: s, state: st, chunks: chunks, session: newSession(t), program: step.Program{RowWise: true}}.into(t.Context(), t, conn, "dst")
 	took := time.Since(start)
 	if err != nil {
 		t.Fatal(err)

@@ -31,7 +31,7 @@ func TestComputedListsAreStoredElementByElement(t *testing.T) {
 		CASE WHEN s IS NOT NULL THEN ARRAY[upper(s[1]), NULL, 'X'] END, ARRAY[round(id / 4.0, 2)], ARRAY[to_jsonb(id), NULL])::text FROM src ORDER BY id`)
 	for _, rowWise := range []bool{true, false} {
 		execSQL(t, conn, "TRUNCATE dst")
-		_, _, err := transfer{source: s, state: st, chunks: chunks, session: openSession(t), output: out, program: step.Program{SQL: sql, RowWise: rowWise}}.into(t.Context(), t, conn, "dst")
+		_, _, err := transfer{source: s, state: st, chunks: chunks, session: newSession(t), output: out, program: step.Program{SQL: sql, RowWise: rowWise}}.into(t.Context(), t, conn, "dst")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func TestTextThatIsNotUTF8IsAnError(t *testing.T) {
 	execSQL(t, conn, `CREATE TABLE src (v text); INSERT INTO src VALUES (convert_from('\x61', 'SQL_ASCII')), (chr(228)); CREATE TABLE dst (v text)`)
 	s := openTestSource(t, Table(string(u), "src"))
 	st, chunks := cutAll(t, s, drover.Chunking{})
-	x := transfer{source: s, state: st, chunks: chunks, session: openSession(t), program: step.Program{RowWise: true}}
+	x := transfer{source: s, state: st, chunks: chunks, session: newSession(t), program: step.Program{RowWise: true}}
 	if _, _, err := x.into(t.Context(), t, conn, "dst"); drover.KindOf(err) != drover.Data {
 		t.Errorf("got %v", err)
 	}
@@ -97,7 +97,7 @@ func TestBytesAreNeverMovedBetweenTypesOfDifferentForms(t *testing.T) {
 	u, conn := database(t, "CREATE TABLE src (v inet); INSERT INTO src VALUES ('10.0.0.1'); CREATE TABLE dst (v macaddr); CREATE TABLE same (v inet)")
 	s := openTestSource(t, Table(string(u), "src"))
 	st, chunks := cutAll(t, s, drover.Chunking{})
-	session := openSession(t)
+	session := newSession(t)
 	for _, rowWise := range []bool{true, false} {
 		x := transfer{source: s, state: st, chunks: chunks, session: session, program: step.Program{RowWise: rowWise}}
 		if _, _, err := x.into(t.Context(), t, conn, "dst"); drover.KindOf(err) != drover.Invalid {

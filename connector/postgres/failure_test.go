@@ -38,7 +38,7 @@ func clean(t *testing.T, s *source, before int) {
 
 func TestBackendEndedInTheMiddleOfACopyIsTransientAndLeavesNothingBehind(t *testing.T) {
 	u, conn := database(t, wide)
-	session := openSession(t)
+	session := newSession(t)
 	for _, whose := range []string{"source", "target"} {
 		for _, rowWise := range []bool{true, false} {
 			s := openTestSource(t, Table(string(u), "src"))
@@ -83,7 +83,7 @@ func TestBackendEndedInTheMiddleOfACopyIsTransientAndLeavesNothingBehind(t *test
 
 func TestCancelEndsALoadSoonAndLeavesNothingBehind(t *testing.T) {
 	u, _ := database(t, wide)
-	session := openSession(t)
+	session := newSession(t)
 	for _, rowWise := range []bool{true, false} {
 		s := openTestSource(t, Table(string(u), "src"))
 		st, chunks := cutAll(t, s, drover.Chunking{})
@@ -112,7 +112,7 @@ func TestCancelEndsALoadSoonAndLeavesNothingBehind(t *testing.T) {
 func TestRefusedRowNamesColumnAndConstraint(t *testing.T) {
 	u, conn := database(t, `CREATE TABLE src (id int, v text); INSERT INTO src SELECT g, 'v' || g FROM generate_series(1, 20000) g; INSERT INTO src VALUES (5, 'twice');
 		CREATE TABLE dst (id int PRIMARY KEY, v text); CREATE TABLE short (id int, v varchar(3))`)
-	session := openSession(t)
+	session := newSession(t)
 	s := openTestSource(t, Table(string(u), "src"))
 	st, chunks := cutAll(t, s, drover.Chunking{})
 	for _, rowWise := range []bool{true, false} {
@@ -130,7 +130,7 @@ func TestRefusedRowNamesColumnAndConstraint(t *testing.T) {
 func TestProgramThatFailsIsItsOwnError(t *testing.T) {
 	u, conn := database(t, `CREATE TABLE src (id int, v text); INSERT INTO src SELECT g, CASE WHEN g = 15000 THEN 'n/a' ELSE g::text END FROM generate_series(1, 20000) g;
 		CREATE TABLE dst (w float8)`)
-	session := openSession(t)
+	session := newSession(t)
 	s := openTestSource(t, Table(string(u), "src"))
 	st, chunks := cutAll(t, s, drover.Chunking{})
 	before := runtime.NumGoroutine()
@@ -148,7 +148,7 @@ func TestProgramThatFailsIsItsOwnError(t *testing.T) {
 
 func TestQueryThatStopsEarlyEndsTheRead(t *testing.T) {
 	u, _ := database(t, wide)
-	session := openSession(t)
+	session := newSession(t)
 	s := openTestSource(t, Table(string(u), "src"))
 	st, chunks := cutAll(t, s, drover.Chunking{})
 	schema, err := s.Schema(t.Context())
@@ -174,7 +174,7 @@ func TestQueryThatStopsEarlyEndsTheRead(t *testing.T) {
 func TestRowOfAHundredMegabytesPasses(t *testing.T) {
 	u, conn := database(t, `CREATE TABLE src (id bigint, v bytea); INSERT INTO src VALUES (1, 'a'), (2, decode(repeat('00112233', 25000000), 'hex')), (3, NULL), (4, 'b');
 		CREATE TABLE dst (LIKE src)`)
-	session := openSession(t)
+	session := newSession(t)
 	s := openTestSource(t, Table(string(u), "src"))
 	st, chunks := cutAll(t, s, drover.Chunking{})
 	for _, rowWise := range []bool{true, false} {
@@ -196,7 +196,7 @@ func TestRowOfAHundredMegabytesPasses(t *testing.T) {
 
 func TestEachChunkMayBeReadByItselfInOneQuery(t *testing.T) {
 	u, _ := database(t, `CREATE TABLE src (id bigint PRIMARY KEY, v text); INSERT INTO src SELECT g, repeat(md5(g::text), 30) FROM generate_series(1, 30000) g`)
-	session := openSession(t)
+	session := newSession(t)
 	s := openTestSource(t, Table(string(u), "src"))
 	st, chunks := cutAll(t, s, drover.Chunking{Rows: 300})
 	schema, err := s.Schema(t.Context())

@@ -39,7 +39,7 @@ func opaqueChunks() []string {
 func TestOpaqueStepsLoadFromPostgresChunkByChunk(t *testing.T) {
 	u, conn := database(t, `CREATE TABLE src (g text, v bigint); CREATE TABLE dst (id bigint, v bigint);
 		INSERT INTO src VALUES ('a', 1), ('a', 2), ('a', 2), ('b', 1), ('b', 2), ('b', 2), ('e', 7)`)
-	session := openSession(t)
+	session := newSession(t)
 	s := openTestSource(t, Table(string(u), "src"))
 	st, chunks := cutAll(t, s, drover.Chunking{By: "g"})
 	if len(chunks) < 3 {

@@ -31,16 +31,6 @@ func openTestSource(t testing.TB, spec *Source) *source {
 	return s.(*source)
 }
 
-func openSession(t testing.TB) *duck.Session {
-	t.Helper()
-	session, err := duck.Open(t.Context(), duck.Options{TempDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(session.Close)
-	return session
-}
-
 // cutAll begins and cuts a source.
 func cutAll(t testing.TB, s *source, c drover.Chunking) (json.RawMessage, []connector.Chunk) {
 	t.Helper()
@@ -163,7 +153,7 @@ func TestEveryTypePassesExactlyThroughBothRoutes(t *testing.T) {
 		}
 		execSQL(t, conn, "INSERT INTO src VALUES ("+strings.Join(values, ", ")+")")
 	}
-	session := openSession(t)
+	session := newSession(t)
 	s := openTestSource(t, Table(string(from), "src"))
 	st, chunks := cutAll(t, s, drover.Chunking{Rows: 3})
 	schema, err := s.Schema(t.Context())
@@ -217,7 +207,7 @@ func TestStepsComputeBesideUntouchedColumns(t *testing.T) {
 		INSERT INTO src SELECT g, g % 10 <> 0, 'Name '||g, CASE WHEN g % 50 <> 0 THEN 'User'||g||'@Example.COM' END, g / 100.0, ARRAY['a'||g, NULL], g * 1.50
 		FROM generate_series(1, 50000) g;
 		CREATE TABLE dst (email text, id bigint, total numeric(14,4), name text, tags text[], free numeric, n integer)`)
-	session := openSession(t)
+	session := newSession(t)
 	s := openTestSource(t, Table(string(from), "src"))
 	st, chunks := cutAll(t, s, drover.Chunking{Rows: 700})
 	if len(chunks) != 72 {
@@ -263,7 +253,7 @@ func TestChunkedProgramSeesOneChunkAtATime(t *testing.T) {
 	st, chunks := cutAll(t, s, drover.Chunking{Rows: 100})
 	out := drover.Schema{{Name: "n", Type: "BIGINT"}, {Name: "total", Type: "HUGEINT"}}
 	sql := "SELECT count(*) AS n, sum(v) AS total, any_value(__drover_tag) AS __drover_tag FROM " + step.Input()
-	_, _, err := transfer{source: s, state: st, chunks: chunks, session: openSession(t), output: out, program: step.Program{SQL: sql}}.into(t.Context(), t, conn, "dst")
+	_, _, err := transfer{source: s, state: st, chunks: chunks, session: newSession(t), output: out, program: step.Program{SQL: sql}}.into(t.Context(), t, conn, "dst")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +276,7 @@ func settled(limit int) int {
 
 func TestValuesThatCannotBeCarriedNameColumnAndValue(t *testing.T) {
 	from, conn := database(t, "")
-	session := openSession(t)
+	session := newSession(t)
 	for name, c := range map[string]struct{ typ, value, target, expr, outType, code, sample string }{
 		"NaN":                     {"numeric", "'NaN'", "numeric", "v + 0", "DECIMAL(38,10)", "", "NaN"},
 		"infinity":                {"numeric(5,2)", "'NaN'", "numeric", "v + 0", "DECIMAL(6,2)", "", "NaN"},

@@ -16,7 +16,7 @@ func TestSpoolReadsOnceAndYieldsTheSameChunks(t *testing.T) {
 		INSERT INTO src SELECT g, CASE WHEN g % 7 > 0 THEN g % 7 END, (ARRAY['sad', 'ok', NULL])[1 + g % 3]::mood, '10.0.0.1', repeat(md5(g::text), 150) FROM generate_series(1, 20000) g;
 		INSERT INTO src VALUES (20001, 'NaN'), (20002, 1.00);
 		CREATE TABLE dst (LIKE src); CREATE TABLE none (LIKE src)`)
-	session := openSession(t)
+	session := newSession(t)
 	dir := t.TempDir()
 	for _, c := range []drover.Chunking{
 		{By: "k", Spool: true},
