@@ -177,6 +177,15 @@ func TestNowIsTheRunsStart(t *testing.T) {
 	}
 }
 
+func TestRule31DatesAndTextsAreInTheSessionsTimezone(t *testing.T) {
+	s := open(t, Options{Now: time.Date(2026, 11, 21, 23, 30, 0, 0, time.UTC), Timezone: "Asia/Tokyo"})
+	got := texts(t, s, `SELECT now(), current_date, today(), get_current_time(), current_localtimestamp(), current_localtime(),
+		TIMESTAMPTZ '2026-01-01 00:00:00', TIMESTAMP '2026-01-01 00:00:00'::TIMESTAMPTZ = TIMESTAMPTZ '2025-12-31 15:00:00+00'`)
+	if want := "2026-11-22 08:30:00+09|2026-11-22|2026-11-22|08:30:00+09|2026-11-22 08:30:00|08:30:00|2026-01-01 00:00:00+09|true"; got != want {
+		t.Fatalf("got  %s\nwant %s", got, want)
+	}
+}
+
 func TestAgeCountsFromTheRunsStart(t *testing.T) {
 	s := open(t, Options{Now: time.Date(2026, 11, 21, 23, 30, 0, 0, time.UTC)})
 	got := texts(t, s, "SELECT age(DATE '2025-11-21'), age(TIMESTAMPTZ '2025-11-21'), age(DATE '2020-01-02', DATE '2020-01-01'), ago(INTERVAL 1 DAY)")
