@@ -46,6 +46,27 @@ func TestComputedListsAreStoredElementByElement(t *testing.T) {
 	}
 }
 
+// A chunk of DuckDB's may hold far more elements than rows, and the next one far fewer: what is NULL in one must not be so in another.
+func TestArraysOfManyElementsKeepTheirNULLs(t *testing.T) {
+	u, conn := database(t, `CREATE TABLE src (id bigint PRIMARY KEY, a int[], s text[]); CREATE TABLE dst (LIKE src);
+		INSERT INTO src SELECT g, CASE WHEN g % 11 > 0 THEN ARRAY(SELECT nullif((g * i) % 7, 3) FROM generate_series(1, n) i) END,
+			CASE WHEN g % 5 > 0 THEN ARRAY(SELECT nullif(repeat('x', (g * i) % 29), '') FROM generate_series(1, n) i) END
+		FROM (SELECT g, CASE WHEN (g / 3000) % 2 = 0 THEN g % 40 ELSE g % 2 END AS n FROM generate_series(1, 12000) g) AS x`)
+	s := openTestSource(t, Table(string(u), "src"))
+	st, chunks := cutAll(t, s, drover.Chunking{})
+	out := drover.Schema{{Name: "id", Type: "BIGINT", From: "id"}, {Name: "a", Type: "INTEGER[]"}, {Name: "s", Type: "VARCHAR[]"}}
+	for _, rowWise := range []bool{true, false} {
+		execSQL(t, conn, "TRUNCATE dst")
+		program := step.Program{SQL: "SELECT id, list_reverse(list_reverse(a)) AS a, list_reverse(list_reverse(s)) AS s, __drover_tag FROM " + step.Input(), RowWise: rowWise}
+		if _, _, err := (transfer{source: s, state: st, chunks: chunks, session: newSession(t), output: out, program: program}).into(t.Context(), t, conn, "dst"); err != nil {
+			t.Fatal(err)
+		}
+		if lost := strings.TrimSpace(dump(t, conn, "SELECT count(*)::text FROM (TABLE src EXCEPT ALL TABLE dst) AS x")); lost != "0" {
+			t.Errorf("row-wise %v: %s rows differ", rowWise, lost)
+		}
+	}
+}
+
 func TestTypesWithoutAnExactDuckDBTypeHaveNone(t *testing.T) {
 	u, conn := database(t, typeSQL+"CREATE TABLE src (a inet, b money, c bit(3), d numeric(39,0), e int4range, f pair, g inet[], h tsvector, i pg_lsn, j point, "+
 		`k numeric, l numeric(5,-2), m numeric(3,5), n char(3), o zip2, p mood[], q text COLLATE "C" NOT NULL, r numeric(12,2)[])`)
