@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net/url"
 	"os"
 	"strings"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector/postgres"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/ledger/open"
 	"github.com/spf13/cobra"
@@ -47,11 +47,10 @@ func nameLedger(target string) (name string, shared bool, err error) {
 		return "", false, drover.Errorf(drover.Invalid, "a ledger is a path or a postgres:// URL, not %s://", scheme).
 			WithHint("--ledger postgres://host/database")
 	}
-	u, err := url.Parse(target)
-	if err != nil {
-		return "postgres", true, nil //nolint:nilerr // opening it says what is wrong without showing the password
+	if server := postgres.URL(target).String(); server != "postgres" {
+		return "postgres " + server, true, nil
 	}
-	return "postgres " + u.Host + u.Path, true, nil
+	return "postgres", true, nil
 }
 
 // findRun finds a run by its name or uid; the newest without one.
