@@ -2,7 +2,6 @@ package files
 
 import (
 	"context"
-	gojson "encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -47,7 +46,7 @@ func (s *sink) copy(ctx context.Context, session *duck.Session, output drover.Sc
 		sql += fmt.Sprintf(", %s AS %s", exprs[i], duck.Ident(f))
 	}
 	sql += " FROM (" + query + ")"
-	options := append(s.copyOptions(), s.partitionTypes(output)...)
+	options := append(s.copyOptions(), s.metadata(output)...)
 	target := filepath.Join(scratch, "0"+stagedSuffix)
 	if len(folders) > 0 {
 		target = scratch
@@ -112,22 +111,12 @@ func (s *sink) copyOptions() []string {
 	return options
 }
 
-// partitionTypesKey is the key, in a Parquet file's metadata, of the types of the columns that its folders hold: an object of DuckDB's types by
-// column. A _common_metadata file would say it once a dataset, but polars refuses to read a folder that holds one.
-const partitionTypesKey = "drover_partition_types"
-
-func (s *sink) partitionTypes(output drover.Schema) []string {
+// metadata is the option for what schemafile.go and the source's hive types rely on.
+func (s *sink) metadata(output drover.Schema) []string {
 	if s.format() != formatParquet || len(s.spec.Partition) == 0 {
 		return nil
 	}
-	types := map[string]string{}
-	for _, p := range s.spec.Partition {
-		c := output[output.Index(p)]
-		types[c.Name] = c.Type
-	}
-	// Marshalling texts cannot fail.
-	text, _ := gojson.Marshal(types)
-	return []string{"KV_METADATA {" + partitionTypesKey + ": " + duck.Literal(string(text)) + "}"}
+	return []string{"KV_METADATA {" + partitionTypesKey + ": " + duck.Literal(s.partitionTypes(output)) + "}"}
 }
 
 func (s *sink) textCompression() []string {
@@ -171,11 +160,7 @@ func (s *sink) target(rel string, output drover.Schema) (string, error) {
 		if !part.Null && folded(c.Type) {
 			part.Value = strings.TrimPrefix(part.Value, textMark)
 			if part.Value == hiveNull {
-				return "", &drover.Error{
-					Kind: drover.Data, Column: c.Name, Sample: hiveNull,
-					Message: fmt.Sprintf("column %s holds the text %s, which stands for NULL in a folder's name", c.Name, hiveNull),
-					Hint:    "add a step that replaces it: set: {" + c.Name + ": nullif(" + c.Name + ", '" + hiveNull + "')}",
-				}
+				return "", literalNull(c)
 			}
 		}
 		b.WriteString(part.dir() + "/")

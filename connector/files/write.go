@@ -55,9 +55,57 @@ func (s *sink) Write(ctx context.Context, a connector.Attempt, open func(context
 	if err != nil {
 		return nil, err
 	}
-	query, counts, remove := in.Session.AddTally(in.Query(len(a.Chunks)), step.Tag, len(a.Chunks))
+	var rowsOut []int64
+	var done []written
+	if o, expressions, ok := s.partitioned(in.Output); ok {
+		rowsOut, done, err = s.writePartitioned(ctx, in, len(a.Chunks), scratch, o, expressions)
+	} else {
+		rowsOut, done, err = s.writeCopy(ctx, in, len(a.Chunks), scratch)
+	}
+	if err != nil {
+		return nil, s.copyError(err, scratch)
+	}
+	files, err := s.collect(ctx, a.Run, scratch, name, done)
+	if err != nil {
+		return nil, err
+	}
+	return receipts(a, in, rowsOut, files)
+}
+
+// written is a file in an attempt's scratch folder, and the folder below the root that it goes to.
+type written struct{ path, dir string }
+
+// writeCopy writes the input by DuckDB's COPY and counts its rows by chunk.
+func (s *sink) writeCopy(ctx context.Context, in connector.Input, chunks int, scratch string) ([]int64, []written, error) {
+	query, counts, remove := in.Session.AddTally(in.Query(chunks), step.Tag, chunks)
 	defer remove()
-	report := func() {
+	err := whileReporting(reporter(in, counts), func() error { return s.copy(ctx, in.Session, in.Output, query, scratch) })
+	if err != nil || sum(counts()) == 0 {
+		// DuckDB writes a file without rows where there are no partitions; the dataset gets at most one such, at publish.
+		return counts(), nil, err
+	}
+	var files []written
+	err = filepath.WalkDir(scratch, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(scratch, path)
+		if err != nil {
+			return err
+		}
+		dir, err := s.target(filepath.ToSlash(rel), in.Output)
+		files = append(files, written{path, dir})
+		return err
+	})
+	if err != nil {
+		return nil, nil, s.collectError(err)
+	}
+	return counts(), files, nil
+}
+
+// reporter tells the input's progress with the rows written so far.
+func reporter(in connector.Input, counts func() []int64) func() {
+	return func() {
 		var rowsIn, bytesIn, rowsOut int64
 		for i, n := range counts() {
 			c := in.Relation.Count(i)
@@ -65,16 +113,6 @@ func (s *sink) Write(ctx context.Context, a connector.Attempt, open func(context
 		}
 		in.Progress(rowsIn, rowsOut, bytesIn, 0)
 	}
-	err = whileReporting(report, func() error { return s.copy(ctx, in.Session, in.Output, query, scratch) })
-	if err != nil {
-		return nil, s.copyError(err, scratch)
-	}
-	rowsOut := counts()
-	files, err := s.collect(ctx, a.Run, scratch, name, in.Output, sum(rowsOut) > 0)
-	if err != nil {
-		return nil, err
-	}
-	return receipts(a, in, rowsOut, files)
 }
 
 // whileReporting runs work and calls report now and then meanwhile, and at its end.
@@ -114,48 +152,36 @@ func (s *sink) copyError(err error, scratch string) error {
 }
 
 // collect stages what an attempt wrote: durable, and named for where it will go.
-func (s *sink) collect(ctx context.Context, run connector.Run, scratch, name string, output drover.Schema, any bool) ([]staged, error) {
-	var files []staged
-	if !any {
-		// DuckDB writes a file without rows where there are no partitions; the dataset gets at most one such, at publish.
+func (s *sink) collect(ctx context.Context, run connector.Run, scratch, name string, done []written) ([]staged, error) {
+	if len(done) == 0 {
 		return nil, os.RemoveAll(scratch)
 	}
+	var files []staged
 	numbers := map[string]int{}
-	err := filepath.WalkDir(scratch, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
+	for _, w := range done {
+		info, err := os.Stat(w.path)
 		if err != nil {
-			return err
+			return nil, s.collectError(err)
 		}
-		rel, err := filepath.Rel(scratch, path)
+		token, err := s.store.Stage(ctx, s.area(run), w.path)
 		if err != nil {
-			return err
-		}
-		dir, err := s.target(filepath.ToSlash(rel), output)
-		if err != nil {
-			return err
-		}
-		token, err := s.store.Stage(ctx, s.area(run), path)
-		if err != nil {
-			return err
+			return nil, s.collectError(err)
 		}
 		files = append(files, staged{
 			Token: token,
-			Path:  fmt.Sprintf("%s%s%s-%d%s", dir, ownPrefix(run), name, numbers[dir], s.suffix()),
+			Path:  fmt.Sprintf("%s%s%s-%d%s", w.dir, ownPrefix(run), name, numbers[w.dir], s.suffix()),
 			Size:  info.Size(),
 		})
-		numbers[dir]++
-		return nil
-	})
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, drover.Errorf(drover.Fenced, "the run is closed: its staging folder in %s is gone", s.root)
-		}
-		return nil, s.storeError("stage files in", err)
+		numbers[w.dir]++
 	}
 	return files, nil
+}
+
+func (s *sink) collectError(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return drover.Errorf(drover.Fenced, "the run is closed: its staging folder in %s is gone", s.root)
+	}
+	return s.storeError("stage files in", err)
 }
 
 func sum(ns []int64) (total int64) {

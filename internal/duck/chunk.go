@@ -113,6 +113,14 @@ func (s *String) Bytes() []byte {
 	return unsafe.Slice(*(**byte)(unsafe.Pointer(&s.ptr)), s.n)
 }
 
+// Packed returns a text of up to 7 bytes as one number: its bytes, least significant first, zeros, and its length in the top byte.
+func (s *String) Packed() (key uint64, ok bool) {
+	if s.n > 7 {
+		return 0, false
+	}
+	return *(*uint64)(unsafe.Pointer(&s.prefix))&(1<<(8*s.n)-1) | uint64(s.n)<<56, true
+}
+
 // Point makes s the bytes b, which must lie in C memory when longer than 12 bytes and stay there until the scan's next call.
 func (s *String) Point(b []byte) {
 	s.n = uint32(len(b))

@@ -42,7 +42,10 @@ type Session struct {
 	next  int64
 	scans map[int64]scan
 	tally map[int64][]int64
-	// failed is the first error of a scan in the running query.
+	// consumers are what drover_consume calls.
+	consumers map[int64]func(Chunk) error
+	memory    int64
+	// failed is the first error of a scan or a consumer in the running query.
 	failed error
 }
 
@@ -71,7 +74,10 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 			return nil, fmt.Errorf("DuckDB refuses the setting %s=%s", k, v)
 		}
 	}
-	s := &Session{types: map[string]db.LogicalType{}, scans: map[int64]scan{}, tally: map[int64][]int64{}}
+	s := &Session{
+		types: map[string]db.LogicalType{}, scans: map[int64]scan{}, tally: map[int64][]int64{},
+		consumers: map[int64]func(Chunk) error{}, memory: o.Memory,
+	}
 	var msg string
 	if db.OpenExt(":memory:", &s.db, cfg, &msg) != db.StateSuccess {
 		return nil, fmt.Errorf("open DuckDB: %s", msg)
@@ -95,6 +101,9 @@ func (s *Session) setUp(ctx context.Context, o Options) error {
 	if err := s.registerTally(); err != nil {
 		return err
 	}
+	if err := s.registerConsume(); err != nil {
+		return err
+	}
 	zone := o.Timezone
 	if zone == "" {
 		zone = "UTC"
@@ -107,6 +116,9 @@ func (s *Session) setUp(ctx context.Context, o Options) error {
 	}
 	return s.freezeClock(ctx, o.Now)
 }
+
+// Memory returns Options.Memory.
+func (s *Session) Memory() int64 { return s.memory }
 
 // Close ends the session. No query may be running.
 func (s *Session) Close() {

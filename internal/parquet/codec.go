@@ -1,0 +1,58 @@
+package parquet
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
+)
+
+// codec compresses pages. It is not safe for concurrent use.
+type codec struct {
+	id       int32 // parquet.thrift, CompressionCodec
+	compress func(dst, src []byte) ([]byte, error)
+}
+
+// Compresses reports whether this package has a codec of that name; "" is snappy.
+func Compresses(name string) bool {
+	return slices.Contains([]string{"", "snappy", "zstd", "gzip", "uncompressed"}, name)
+}
+
+func newCodec(name string) (codec, error) {
+	switch name {
+	case "", "snappy":
+		return codec{1, func(dst, src []byte) ([]byte, error) {
+			if n := s2.MaxEncodedLen(len(src)); n < 0 {
+				return nil, fmt.Errorf("a page of %d bytes is too large for snappy", len(src))
+			} else if cap(dst) < n {
+				dst = make([]byte, n+n/4)
+			}
+			return s2.EncodeSnappy(dst[:cap(dst)], src), nil
+		}}, nil
+	case "zstd":
+		e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
+		if err != nil {
+			return codec{}, fmt.Errorf("make a zstd encoder: %w", err)
+		}
+		return codec{6, func(dst, src []byte) ([]byte, error) { return e.EncodeAll(src, dst[:0]), nil }}, nil
+	case "gzip":
+		w := gzip.NewWriter(nil)
+		return codec{2, func(dst, src []byte) ([]byte, error) {
+			buf := bytes.NewBuffer(dst[:0])
+			w.Reset(buf)
+			if _, err := w.Write(src); err != nil {
+				return nil, fmt.Errorf("compress a page: %w", err)
+			}
+			if err := w.Close(); err != nil {
+				return nil, fmt.Errorf("compress a page: %w", err)
+			}
+			return buf.Bytes(), nil
+		}}, nil
+	case "uncompressed":
+		return codec{0, func(_, src []byte) ([]byte, error) { return src, nil }}, nil
+	}
+	return codec{}, fmt.Errorf("no codec %q", name)
+}
