@@ -88,3 +88,6 @@ func (s *Sink) Meaning() any { return s }
 
 // Doubles reports whether a second run adds the same rows again.
 func (s *Sink) Doubles() bool { return s.Mode == Append }
+
+// FewTasks reports whether each task leaves a file in every partition that it has rows for.
+func (s *Sink) FewTasks() bool { return len(s.Partition) > 0 }

@@ -27,6 +27,9 @@ const (
 	taskChunks = 500
 	// tasksPerSlot is how many tasks each slot should get at least, so that the slots end together.
 	tasksPerSlot = 4
+	// The same for a sink to which every task costs something: at most 512 MiB of input a task, and two tasks a slot.
+	fewTasksBytes   = 512 << 20
+	fewTasksPerSlot = 2
 )
 
 // end says why process returned.
@@ -102,13 +105,26 @@ func (r *runner) newPool(totals ledger.Totals, slots int) (*pool, error) {
 	if r.o.LimitChunks > 0 {
 		p.left = r.o.LimitChunks
 	}
-	pieces := int64(slots * tasksPerSlot)
-	p.want = ledger.Want{
-		Worker: r.driver, Lease: r.o.Lease, Only: r.onlyKeys(),
-		MaxBytes:  min(taskBytes, max(1, totals.PendingBytes/pieces)),
-		MaxChunks: int(min(taskChunks, max(1, totals.Chunks[ledger.Pending]/pieces))),
-	}
+	p.want = ledger.Want{Worker: r.driver, Lease: r.o.Lease, Only: r.onlyKeys()}
+	few, ok := r.o.Job.Sink.(taskSaver)
+	p.want.MaxBytes, p.want.MaxChunks = taskSize(totals.PendingBytes, totals.Chunks[ledger.Pending], int64(slots), ok && few.FewTasks())
 	return p, nil
+}
+
+// taskSaver is a sink that leaves something of each task behind, such as a file in every partition.
+type taskSaver interface{ FewTasks() bool }
+
+// taskSize returns the most bytes and chunks of a task where so many are pending. For few tasks both are rounded up, so that equal chunks
+// make no more tasks than intended.
+func taskSize(bytes, chunks, slots int64, few bool) (maxBytes int64, maxChunks int) {
+	if few {
+		pieces := slots * fewTasksPerSlot
+		perTask := (chunks + pieces - 1) / pieces
+		// Chunks differ: a quarter more than an equal share keeps the last of a task's chunks from being left over.
+		return min(fewTasksBytes, max(1, bytes/pieces*5/4)), int(min(taskChunks, max(1, perTask)))
+	}
+	pieces := slots * tasksPerSlot
+	return min(taskBytes, max(1, bytes/pieces)), int(min(taskChunks, max(1, chunks/pieces)))
 }
 
 // work runs until nothing is left. It returns when every attempt that it started has ended.

@@ -1,0 +1,53 @@
+package run
+
+import (
+	"testing"
+
+	"github.com/droverdata/drover/internal/ledger"
+)
+
+// tasks packs chunks of the given sizes as a run with so many slots does, and returns each task's bytes.
+func tasks(sizes []int64, slots int64, few bool) []int64 {
+	var total int64
+	for _, n := range sizes {
+		total += n
+	}
+	want := ledger.Want{}
+	want.MaxBytes, want.MaxChunks = taskSize(total, int64(len(sizes)), slots, few)
+	var out []int64
+	for i := 0; i < len(sizes); {
+		p := ledger.NewPacker(want)
+		out = append(out, 0)
+		for i < len(sizes) && p.Take(ledger.Candidate{ID: int64(i), Bytes: sizes[i]}) {
+			out[len(out)-1] += sizes[i]
+			i++
+		}
+	}
+	return out
+}
+
+func TestPartitionedFilesTakeFewTasks(t *testing.T) {
+	var taxi, even, huge []int64
+	for i := range int64(12) {
+		taxi, even = append(taxi, 46<<20+i%3<<19), append(even, 47<<20)
+	}
+	for range 100 {
+		huge = append(huge, 120<<20)
+	}
+	for _, sizes := range [][]int64{taxi, even} {
+		if got := tasks(sizes, 2, true); len(got) > 4 {
+			t.Errorf("12 chunks of about 47 MiB on 2 slots make %d tasks", len(got))
+		}
+		if got := tasks(sizes, 2, false); len(got) != 12 {
+			t.Errorf("for a sink that does not mind, they make %d tasks", len(got))
+		}
+	}
+	for _, n := range tasks(huge, 2, true) {
+		if n > 512<<20 {
+			t.Errorf("a task has %d MiB of input", n>>20)
+		}
+	}
+	if got := tasks([]int64{1, 1, 1}, 4, true); len(got) != 3 {
+		t.Errorf("3 chunks on 4 slots make %d tasks", len(got))
+	}
+}
