@@ -26,7 +26,41 @@ sink:
 const taxiQuery = `COPY (SELECT * EXCLUDE (vendor_id) FROM read_parquet(%s) WHERE trip_distance > 1)
 TO %s (FORMAT parquet, PARTITION_BY (passenger_count, payment_type), COMPRESSION snappy)`
 
-// taxi is 12 files of a million trips, filtered and partitioned, beside one DuckDB query over the same files.
+// polarsScript is the same for polars: sys.argv are the source and the target.
+const polarsScript = `import sys, polars as pl
+pl.scan_parquet(sys.argv[1]).filter(pl.col("trip_distance") > 1).drop("vendor_id").sink_parquet(
+    pl.PartitionBy(sys.argv[2], key=["passenger_count", "payment_type"], include_key=False), compression="snappy", mkdir=True)`
+
+// polarsVersion is the one that is installed where Python has none.
+const polarsVersion = "2.1.0"
+
+// polars returns a Python that has polars: the system's, or one in the folder for data that is made once. Where there is no Python, or no way
+// to install polars, it says so and the rival is left out.
+func polars(ctx context.Context, c config) string {
+	has := func(python string) bool {
+		return exec.CommandContext(ctx, python, "-c", "import polars; polars.PartitionBy").Run() == nil
+	}
+	if has("python3") {
+		return "python3"
+	}
+	venv := filepath.Join(c.dir, "polars-"+polarsVersion)
+	python := filepath.Join(venv, "bin", "python")
+	if has(python) {
+		return python
+	}
+	err := exec.CommandContext(ctx, "python3", "-m", "venv", venv).Run()
+	if err == nil {
+		err = exec.CommandContext(ctx, python, "-m", "pip", "install", "--quiet", "polars=="+polarsVersion).Run()
+	}
+	if err != nil || !has(python) {
+		fmt.Printf("taxi: without polars, which cannot be installed here (%v)\n", err)
+		return ""
+	}
+	return python
+}
+
+// taxi is 12 files of a million trips, filtered and partitioned, beside one DuckDB query over the same files, and polars
+// where Python is found.
 func taxi(ctx context.Context, c config) (string, error) {
 	rows := c.size(12_000_000, 120_000)
 	data := filepath.Join(c.dir, fmt.Sprintf("taxi-%d", rows))
@@ -62,6 +96,14 @@ func taxi(ctx context.Context, c config) (string, error) {
 			query := fmt.Sprintf(taxiQuery, duck.Literal(in), duck.Literal(theirs))
 			return measure(func() {}, exec.CommandContext(ctx, self, "-duckdb", query, "-threads", fmt.Sprint(c.threads)))
 		}},
+	}
+	if python := polars(ctx, c); python != "" {
+		out := filepath.Join(work, "polars")
+		contestants = append(contestants, contestant{"polars: scan, filter, partitioned sink", fresh(out), func(ctx context.Context) (sample, error) {
+			cmd := exec.CommandContext(ctx, python, "-c", polarsScript, in, out)
+			cmd.Env = append(os.Environ(), fmt.Sprintf("POLARS_MAX_THREADS=%d", c.threads))
+			return measure(func() {}, cmd)
+		}})
 	}
 	fmt.Printf("taxi: %d rows in 12 files\n", rows)
 	all, err := compete(ctx, c, contestants)

@@ -11,6 +11,9 @@ import (
 // head is the room before the staged values for the levels of a page without NULLs, which then goes out without a copy.
 const head = levelsRoom
 
+// leastRows is how many rows a page has room for at first.
+const leastRows = 32
+
 // vector is one column of a DuckDB chunk.
 type vector struct {
 	data unsafe.Pointer
@@ -52,7 +55,7 @@ func (s *staging) room(n, width, limit int) {
 	if len(s.values) >= words(n) {
 		return
 	}
-	rows := 256
+	rows := leastRows
 	for rows < n {
 		rows *= 2
 	}

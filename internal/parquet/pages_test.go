@@ -68,7 +68,7 @@ func TestMemoryIsBoundedWhateverThePartitions(t *testing.T) {
 		dir := t.TempDir()
 		column, _ := NewColumn("v", "BIGINT")
 		text, _ := NewColumn("s", "VARCHAR")
-		const budget = 4 << 20
+		const budget = 8 << 20
 		w, err := New(Options{Dir: dir, Suffix: ".parquet", Columns: []Column{column, column, text}, Keys: []Key{NewKey("BIGINT")}, Tags: 1, Memory: budget})
 		if err != nil {
 			t.Fatal(err)

@@ -180,7 +180,8 @@ func (w *Writer) add(partition int, rows []uint16) error {
 		case full || f.n >= w.pageRows:
 			err = w.flushPage(f)
 		}
-		if err == nil && w.held() > int(w.o.Memory) {
+		for before := 0; err == nil && w.held() > int(w.o.Memory) && w.held() != before; {
+			before = w.held()
 			err = w.shrink()
 		}
 		if err != nil {
