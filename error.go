@@ -44,6 +44,8 @@ type Error struct {
 	// Column and Sample name the column at fault and one value of it, shortened.
 	Column string `json:"column,omitempty"`
 	Sample string `json:"sample,omitempty"`
+	// Needs is how many bytes of memory the worker of an attempt of kind Overrun would need, where that is known.
+	Needs int64 `json:"needs_bytes,omitempty"`
 	// Message says what happened, in one sentence without a final stop.
 	Message string `json:"message"`
 	// Hint says what to do next: a command, a clause to add.

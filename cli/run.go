@@ -15,6 +15,7 @@ import (
 	"github.com/droverdata/drover/internal/fault"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/ledger/open"
+	"github.com/droverdata/drover/internal/memory"
 	"github.com/droverdata/drover/internal/monitor"
 	"github.com/droverdata/drover/internal/run"
 	"github.com/droverdata/drover/internal/worker"
@@ -194,11 +195,13 @@ func (a *app) runWith(ctx context.Context, o run.Options, s settings, f runFlags
 
 func (a *app) engine(registry connector.Registry, s settings, dir string, inProcess bool, events func(monitor.Event)) (engine.Engine, error) {
 	warn := func(text string) { events(monitor.Warning{Text: text}) }
-	budget := s.memory - driverMemory
+	budget := s.memory - memory.Driver
 	if inProcess {
 		w := worker.New(registry, dir, warn)
+		memory.LimitGo(memory.Divide(budget).Go)
 		return local.NewInProcess(budget, w.Execute, w.Close), nil
 	}
+	memory.LimitGo(memory.Driver / 2) // the other half is the program's, and DuckDB's
 	self, err := os.Executable()
 	if err != nil {
 		return nil, drover.Errorf(drover.Refused, "find drover's own program: %w", err)
@@ -221,7 +224,7 @@ func (a *app) workerCommand() *cobra.Command {
 				return err
 			}
 			w := worker.New(all.All(), args[0], func(string) {})
-			return w.Serve(ctx, a.in, a.out)
+			return w.Serve(ctx, a.in, a.out, os.Exit)
 		},
 	}
 }

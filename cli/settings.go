@@ -21,11 +21,6 @@ const (
 	defaultLease  = 30 * time.Second
 	// leastLease leaves time for a heartbeat or two.
 	leastLease = time.Second
-	// workerMemory is the least a worker is started with, and driverMemory what the driver keeps of the budget for itself.
-	workerMemory = 64 << 20
-	driverMemory = 64 << 20
-	// comfortableMemory is what a worker should have before another one is added by default.
-	comfortableMemory = 256 << 20
 )
 
 // size is a flag or a variable that holds a number of bytes: "4GiB", "500MB".
@@ -101,11 +96,11 @@ func (a *app) resolve(f flags, job drover.Job) (settings, error) {
 		return s, drover.Errorf(drover.Invalid, "%d workers: it must be between 1 and 1024", s.workers).WithHint("--workers 4")
 	}
 	if s.workers == 0 {
-		s.workers = int(max(1, min(int64(runtime.GOMAXPROCS(0)), (s.memory-driverMemory)/comfortableMemory)))
+		s.workers = runtime.GOMAXPROCS(0)
 	}
-	if least := int64(driverMemory + s.workers*workerMemory); s.memory < least {
-		return s, drover.Errorf(drover.Invalid, "a budget of %d MiB is too small for %d workers", s.memory>>20, s.workers).
-			WithHint("give at least --memory %dMiB, or fewer --workers", least>>20)
+	if least := int64(memory.Driver + memory.Least); s.memory < least {
+		return s, drover.Errorf(drover.Invalid, "a budget of %d MiB is too small for a worker", s.memory>>20).
+			WithHint("give at least --memory %dMiB", least>>20)
 	}
 	return s, nil
 }

@@ -114,6 +114,16 @@ type Uniquer interface {
 	UniqueKeys(ctx context.Context) ([][]string, error)
 }
 
+// Splitter is a Source that can cut a chunk further: one that needs more memory than there is, of a stage that looks at one row at a
+// time.
+type Splitter interface {
+	// Split returns parts that together hold exactly the chunk's rows, or fewer than two if it cannot be cut. state is Begin's.
+	Split(ctx context.Context, state json.RawMessage, chunk Chunk) ([]Chunk, error)
+}
+
+// Voided is the Code of a Fenced error of Sink.Write where a chunk's receipt key was taken by Void.
+const Voided = "void"
+
 // Input is what a Sink writes: a program over a relation.
 type Input struct {
 	Session  *duck.Session
@@ -218,6 +228,8 @@ type Env struct {
 	Application string
 	// Warn tells the user something that is not an error. Never nil.
 	Warn func(format string, args ...any)
+	// Memory is the process's share of the budget in bytes; 0 means no bound. memory.Divide says how much of it is the connector's.
+	Memory int64
 	// Connections bounds the source connections of this process; 0 means the connector's default.
 	Connections int
 	// Resume says that an unfinished run of the job exists: what is in the target may be that run's own. A sink that refuses a target

@@ -12,6 +12,7 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/memory"
 )
 
 // keepSchema keeps the columns of a dataset without rows: in one file that has none either, where there is no other file. JSON has no way to say a
@@ -30,7 +31,9 @@ func (s *sink) keepSchema(ctx context.Context, run connector.Run, output drover.
 	if err != nil || !empty {
 		return err
 	}
-	session, err := duck.Open(ctx, duck.Options{TempDir: s.env.TempDir, Timezone: s.env.Timezone})
+	session, err := duck.Open(ctx, duck.Options{
+			Memory: memory.Divide(s.env.Memory).Duck, TempDir: s.env.TempDir, Timezone: s.env.Timezone,
+		})
 	if err != nil {
 		return err
 	}

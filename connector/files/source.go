@@ -10,6 +10,7 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/memory"
 	"github.com/droverdata/drover/internal/storage"
 )
 
@@ -61,7 +62,9 @@ func (s *source) with(ctx context.Context, f func(*duck.Session) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.session == nil {
-		session, err := duck.Open(ctx, duck.Options{TempDir: s.env.TempDir, Timezone: s.env.Timezone})
+		session, err := duck.Open(ctx, duck.Options{
+			Memory: memory.Divide(s.env.Memory).Duck, TempDir: s.env.TempDir, Timezone: s.env.Timezone,
+		})
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ type bounds struct {
 	Key    *string  `json:"key,omitempty"`
 	Null   bool     `json:"null,omitempty"`
 	Others []string `json:"others,omitempty"` // NULL, and all values but these
-	// Columns are a key, read behind After and up to Upto in its order. Either may be missing.
+	// Columns are a key, read behind After and up to Upto in its order. Either may be missing. Beside By they are a part of the value's rows.
 	Columns []string `json:"columns,omitempty"`
 	After   []string `json:"after,omitempty"`
 	Upto    []string `json:"upto,omitempty"`
@@ -33,11 +33,22 @@ func (b bounds) where(d *description) (string, error) {
 			where += fmt.Sprintf(" AND q.ctid < '(%d,0)'::tid", b.Pages[1])
 		}
 		return where, nil
-	case b.By != "":
-		return b.whereValue(d)
-	case b.Columns == nil:
-		return "", nil
+	case b.By == "":
+		return b.whereRange(d, nil)
 	}
+	value, err := b.whereValue(d)
+	if err != nil || b.Columns == nil {
+		return value, err
+	}
+	var first []string
+	if value != "" {
+		first = []string{strings.TrimPrefix(value, " WHERE ")}
+	}
+	return b.whereRange(d, first)
+}
+
+// whereRange adds the range of the key to conditions.
+func (b bounds) whereRange(d *description, conditions []string) (string, error) {
 	types := make([]string, len(b.Columns))
 	for i, name := range b.Columns {
 		c := find(d.columns, name)
@@ -46,7 +57,6 @@ func (b bounds) where(d *description) (string, error) {
 		}
 		types[i] = c.typ.castable()
 	}
-	var conditions []string
 	if b.After != nil {
 		conditions = append(conditions, row(quoteQ(b.Columns))+" > "+row(literals(b.After, types)))
 	}

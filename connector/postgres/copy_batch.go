@@ -12,8 +12,10 @@ import (
 )
 
 const (
-	// arenaSize is the usual size of a batch's arena. Arenas grow for a tuple that needs it, and shrink again.
+	// arenaSize is the usual size of a batch's arena, where memory allows it. Arenas grow for a tuple that needs it, and shrink again.
 	arenaSize = 4 << 20
+	// leastArena still holds a few thousand usual rows.
+	leastArena = 256 << 10
 	// maxArena keeps offsets within 32 bits, and ints on every platform. Postgres makes no row of more than 1 GiB.
 	maxArena = 1<<31 - 1
 	// offsetBytes bounds the offsets of a batch, and so its rows.
@@ -30,6 +32,7 @@ type segment struct {
 // batch is whole tuples in C memory, where DuckDB may point at them, with the offsets of their fields.
 type batch struct {
 	arena  []byte // C memory
+	usual  int    // the arena's size but for large tuples
 	used   int    // bytes received
 	parsed int    // end of the last whole tuple
 	fields int
@@ -39,8 +42,8 @@ type batch struct {
 	segments    []segment
 }
 
-func newBatch() *batch {
-	return &batch{arena: allocate(nil, arenaSize), offs: make([]uint32, offsetBytes/4)}
+func newBatch(size int) *batch {
+	return &batch{arena: allocate(nil, size), usual: size, offs: make([]uint32, offsetBytes/4)}
 }
 
 // free releases the arena. The batch is of no use afterwards.
@@ -53,8 +56,8 @@ func (b *batch) free() {
 func (b *batch) reset(fields int) {
 	b.used, b.parsed, b.rows, b.segments, b.fields = 0, 0, 0, b.segments[:0], fields
 	b.limit = min(len(b.offs)/(fields+1), maxRows)
-	if len(b.arena) > arenaSize {
-		b.arena = allocate(b.arena, arenaSize)
+	if len(b.arena) > b.usual {
+		b.arena = allocate(b.arena, b.usual)
 	}
 }
 
@@ -95,8 +98,18 @@ func allocate(old []byte, size int) []byte {
 	return unsafe.Slice((*byte)(p), size)
 }
 
+// arenaFor is the usual size of the arenas of a process that may use so many bytes for them: two streams of batches fit, offsets and all.
+func arenaFor(bytes int64) int {
+	if bytes == 0 {
+		return arenaSize
+	}
+	return int(min(max(bytes/(2*batches)-offsetBytes, leastArena), arenaSize))
+}
+
 // batchPool keeps batches between streams. The zero value is ready; close frees what was put back.
 type batchPool struct {
+	arena int // their usual size; 0 means arenaSize
+
 	mu     sync.Mutex
 	free   []*batch
 	out    int // batches that streams have
@@ -112,7 +125,10 @@ func (p *batchPool) get() *batch {
 		p.free = p.free[:k]
 		return b
 	}
-	return newBatch()
+	if p.arena == 0 {
+		return newBatch(arenaSize)
+	}
+	return newBatch(p.arena)
 }
 
 func (p *batchPool) put(b *batch) {

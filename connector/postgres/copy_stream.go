@@ -9,7 +9,9 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector/postgres/pgcopy"
+	"github.com/droverdata/drover/internal/memory"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // batches is how many batches a stream owns: one that is received, one that waits, and two that its reader may hold.
@@ -114,6 +116,13 @@ func (s *stream) last() error {
 func (s *stream) explain(err error) error {
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
+	}
+	var large *pgproto3.ExceededMaxBodyLenErr
+	if errors.As(err, &large) {
+		n := int64(large.ActualBodyLen)
+		e := drover.Errorf(drover.Overrun, "a row of the source has %d MiB", n>>20)
+		e.Needs, e.Cause = memory.ForRow(n), err
+		return e
 	}
 	return wrap(err, "read the source")
 }

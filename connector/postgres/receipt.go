@@ -179,7 +179,7 @@ func (s *tableSink) readReceipts(ctx context.Context, conn *pgx.Conn, run connec
 			return r, err
 		}
 		if token == 0 {
-			return r, drover.Errorf(drover.Fenced, "a chunk of the attempt was split meanwhile")
+			return r, &drover.Error{Kind: drover.Fenced, Code: connector.Voided, Message: "a chunk of the attempt was split meanwhile"}
 		}
 		return r, json.Unmarshal(doc, &r)
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/memory"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -20,6 +21,8 @@ type source struct {
 	env  connector.Env
 	// batches outlive streams: a chunk of one row must not cost an arena.
 	batches batchPool
+	// maxRow is the size of a row above which it is refused before it is read; 0 means no bound.
+	maxRow int64
 
 	mu     sync.Mutex
 	idle   []*pgx.Conn
@@ -40,7 +43,8 @@ func openSource(_ context.Context, spec drover.Source, env connector.Env) (conne
 	if !ok {
 		return nil, fmt.Errorf("open a postgres source: got %T", spec)
 	}
-	return &source{spec: *s, env: env}, nil
+	shares := memory.Divide(env.Memory)
+	return &source{spec: *s, env: env, maxRow: shares.Row, batches: batchPool{arena: arenaFor(shares.Buffers)}}, nil
 }
 
 // Close implements connector.Source. The run's snapshot ends with it.
@@ -99,6 +103,10 @@ func (s *source) acquire(ctx context.Context) (conn *pgx.Conn, fresh bool, err e
 		return conn, false, nil
 	}
 	conn, err = connect(ctx, s.spec.URL, s.env)
+	if err == nil && s.maxRow > 0 {
+		// A row of COPY is one message, which pgconn would read as a whole.
+		conn.PgConn().Frontend().SetMaxBodyLen(int(min(s.maxRow, maxArena)))
+	}
 	return conn, true, err
 }
 

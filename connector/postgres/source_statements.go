@@ -18,7 +18,7 @@ func (r *relation) statements(columns, chunks []int) (list []statement, fields i
 	}
 	shared := r.sharing(chunks)
 	for _, c := range chunks {
-		if shared != nil && r.chunks[c].Key != nil {
+		if shared != nil && r.chunks[c].Key != nil && r.chunks[c].Columns == nil {
 			continue
 		}
 		where, err := r.chunks[c].where(r.about)
@@ -49,7 +49,7 @@ func (r *relation) copyOf(selects []string, from string) string {
 func (r *relation) sharing(chunks []int) []int {
 	var keyed []int
 	for _, c := range chunks {
-		if b := r.chunks[c]; b.Key != nil && (r.about.table == nil || !r.about.table.ledBy(b.By)) {
+		if b := r.chunks[c]; b.Key != nil && b.Columns == nil && (r.about.table == nil || !r.about.table.ledBy(b.By)) {
 			keyed = append(keyed, c)
 		}
 	}

@@ -37,7 +37,8 @@ type Task struct {
 	Token  int64             `json:"token"`
 	Stage  Stage             `json:"stage"`
 	Chunks []connector.Chunk `json:"chunks"`
-	// Memory is the worker's share of the budget in bytes.
+	// Memory is the worker's share of the budget in bytes. The loop leaves it 0 for the usual share, or asks for as much; the engine
+	// sets what it grants.
 	Memory   int64  `json:"memory"`
 	Threads  int    `json:"threads"`
 	Timezone string `json:"timezone"`
@@ -55,7 +56,7 @@ type Progress struct {
 	RowsOut  int64 `json:"rows_out"`
 	BytesIn  int64 `json:"bytes_in"`
 	BytesOut int64 `json:"bytes_out"`
-	// Memory is the worker's memory now (Pss), in bytes.
+	// Memory is the worker's highest memory (Pss) since it was told last, in bytes.
 	Memory int64 `json:"memory"`
 }
 
@@ -63,12 +64,24 @@ type Progress struct {
 type Result struct {
 	Receipts []connector.Receipt `json:"receipts,omitempty"`
 	Error    *drover.Error       `json:"error,omitempty"`
+	// Granted is the share of memory that the attempt had, in bytes. The engine sets it, also beside an error.
+	Granted int64 `json:"granted,omitempty"`
+}
+
+// ExitOverrun is the exit code of a worker that ended itself because its task passed its share of memory.
+const ExitOverrun = 77
+
+// Overrun says by how much, in bytes. It is the last thing that such a worker says, if it still can.
+type Overrun struct {
+	Used    int64 `json:"used"`
+	Allowed int64 `json:"allowed"`
 }
 
 // Message is one line from a worker: exactly one field is set.
 type Message struct {
 	Progress *Progress `json:"progress,omitempty"`
 	Result   *Result   `json:"result,omitempty"`
+	Overrun  *Overrun  `json:"overrun,omitempty"`
 	// Warning is a line for the user.
 	Warning string `json:"warning,omitempty"`
 }

@@ -19,6 +19,8 @@ type events struct {
 	done    protocol.Progress           // attempts of this process that finished
 	base    ledger.Totals               // what was finished before
 	chunks  monitor.Progress            // only its chunk counts
+	own     int64                       // the driver's memory as the last tick found it
+	peak    int64                       // the highest memory of driver and workers together
 }
 
 func newEvents(sink func(monitor.Event)) *events {
@@ -37,6 +39,7 @@ func (e *events) start(t ledger.Totals) {
 	defer e.mu.Unlock()
 	e.base = t
 	e.done = protocol.Progress{}
+	e.own = memory.Used()
 	e.chunks = monitor.Progress{Total: t.Total(), Finished: t.Chunks[ledger.ChunkFinished], Failed: t.Chunks[ledger.ChunkError]}
 }
 
@@ -51,12 +54,40 @@ func (e *events) progress(token int64, p protocol.Progress) {
 func (e *events) ended(token int64, finished protocol.Progress, chunks int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	last := e.running[token]
+	last.Memory = max(last.Memory, finished.Memory)
+	e.running[token] = last
+	e.memory()
 	delete(e.running, token)
 	e.done.RowsIn += finished.RowsIn
 	e.done.RowsOut += finished.RowsOut
 	e.done.BytesIn += finished.BytesIn
 	e.done.BytesOut += finished.BytesOut
 	e.chunks.Finished += int64(chunks)
+}
+
+// memory adds up driver and workers, and keeps the peak. The mutex is held.
+func (e *events) memory() int64 {
+	sum := e.own
+	for _, a := range e.running {
+		sum += a.Memory
+	}
+	e.peak = max(e.peak, sum)
+	return sum
+}
+
+// peakMemory returns the highest memory of the whole process tree so far.
+func (e *events) peakMemory() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.peak
+}
+
+// split counts a chunk that was replaced by parts.
+func (e *events) split(parts int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.chunks.Total += int64(parts) - 1
 }
 
 func (e *events) failed() {
@@ -79,13 +110,13 @@ func (e *events) tick(now time.Time, inFlight int) {
 	p.Running = int64(inFlight)
 	p.RowsIn, p.RowsOut = e.base.RowsIn+e.done.RowsIn, e.base.RowsOut+e.done.RowsOut
 	p.BytesIn, p.BytesOut = e.base.BytesIn+e.done.BytesIn, e.base.BytesOut+e.done.BytesOut
-	p.Memory = memory.Used()
+	e.own = memory.Used()
+	p.Memory = e.memory()
 	for _, a := range e.running {
 		p.RowsIn += a.RowsIn
 		p.RowsOut += a.RowsOut
 		p.BytesIn += a.BytesIn
 		p.BytesOut += a.BytesOut
-		p.Memory += a.Memory
 	}
 	done := -1.0
 	if p.Total > 0 {

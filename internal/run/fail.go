@@ -23,9 +23,16 @@ const (
 	maxDelay  = 30 * time.Second
 )
 
-// fail records a failed attempt and decides what becomes of its chunks. stopping says that the run itself is being stopped.
-func (p *pool) fail(ctx context.Context, task ledger.Task, cause error, stopping bool) {
+// fail records a failed attempt and decides what becomes of its chunks. granted is the memory that it had; stopping says that the run
+// itself is being stopped.
+func (p *pool) fail(ctx context.Context, task ledger.Task, cause error, granted int64, stopping bool) {
 	e := protocol.AsError(cause)
+	if !stopping && len(task.Chunks) == 1 && p.split(ctx, task, e) {
+		return
+	}
+	if e.Kind == drover.Overrun {
+		e = p.needs(task, e, granted)
+	}
 	f := p.verdict(task, e, stopping || p.stuck(e))
 	err := p.ledger.Fail(ctx, p.run.UID, task.Token, f)
 	if err != nil {
@@ -86,6 +93,12 @@ func (p *pool) verdict(task ledger.Task, e *drover.Error, stopping bool) ledger.
 		f.Verdict = ledger.Halve
 		if mendable(e.Kind) {
 			f.Delay = backoff(task.Attempts)
+		}
+	case e.Kind == drover.Overrun && e.Needs > 0:
+		f.Lost = true
+		f.Verdict = ledger.Retry
+		if e.Needs > p.o.Engine.Largest() {
+			f.Verdict = ledger.Final
 		}
 	case e.Kind == drover.Lost || e.Kind == drover.Overrun:
 		f.Lost = true

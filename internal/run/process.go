@@ -69,7 +69,7 @@ func (r *runner) process(ctx context.Context) (end, error) {
 type pool struct {
 	*runner
 	want  ledger.Want
-	slots int
+	slots int // as many attempts as the engine has room for now
 	stage protocol.Stage
 	// left is the chunks that --limit-chunks still allows; negative: no limit. closed says that another driver ended the run. Both
 	// belong to the goroutine of work.
@@ -81,6 +81,7 @@ type pool struct {
 	stop     error                             // ends the run: further attempts are senseless
 	panicked string                            // a panic of an attempt's goroutine, with its stack
 	finals   int                               // chunks that ended in error here
+	asks     map[int64]int64                   // memory that chunks need, by ID: they overran alone
 	inVain   int                               // attempts since the last success that found a server away or were fenced
 }
 
@@ -95,7 +96,7 @@ func (r *runner) newPool(totals ledger.Totals, slots int) (*pool, error) {
 		return nil, fmt.Errorf("encode the sink: %w", err)
 	}
 	p := &pool{
-		runner: r, slots: slots, left: -1, inFlight: map[int64]context.CancelCauseFunc{},
+		runner: r, slots: slots, left: -1, inFlight: map[int64]context.CancelCauseFunc{}, asks: map[int64]int64{},
 		stage: protocol.Stage{
 			Source:      protocol.Spec{Connector: r.o.Job.Frame.Source.Connector(), Value: source},
 			SourceState: r.doc.SourceState, Input: st.Input, Program: st.Program, Reads: st.Reads, Steps: st.Steps, Output: st.Output,
@@ -138,11 +139,14 @@ func (p *pool) work(ctx context.Context) (end, error) {
 	}()
 	beat.Go(func() { p.heartbeat(beatCtx) })
 
-	freed := make(chan struct{}, p.slots)
+	freed := make(chan struct{})
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	drain, draining, busy := p.o.Drain, false, 0
 	for {
+		if err := p.resize(ctx); err != nil {
+			p.halt(err)
+		}
 		for !draining && !p.closed && busy < p.slots && p.left != 0 && p.stopped() == nil && ctx.Err() == nil {
 			task, err := p.claim(ctx)
 			if errors.Is(err, ledger.ErrFenced) {
@@ -158,7 +162,12 @@ func (p *pool) work(ctx context.Context) (end, error) {
 			}
 			busy++
 			attempts.Go(func() {
-				defer func() { freed <- struct{}{} }()
+				defer func() {
+					select {
+					case freed <- struct{}{}:
+					case <-beatCtx.Done():
+					}
+				}()
 				defer p.catch()
 				p.attempt(ctx, task)
 			})
@@ -181,6 +190,18 @@ func (p *pool) work(ctx context.Context) (end, error) {
 		case <-time.After(idlePoll):
 		}
 	}
+}
+
+// resize asks the engine how many attempts to keep in flight.
+func (p *pool) resize(ctx context.Context) error {
+	slots, err := p.o.Engine.Slots(ctx)
+	if err != nil {
+		return fmt.Errorf("ask the engine for its workers: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.slots = slots
+	return nil
 }
 
 // catch keeps a panic of an attempt's goroutine for rethrow, so that it ends the process in the one place that knows how to tell it.
@@ -296,7 +317,7 @@ func (p *pool) attempt(ctx context.Context, task ledger.Task) {
 	}()
 	result, err := p.o.Engine.Execute(actx, protocol.Task{
 		Run: p.sinkRun(p.doc.SinkState), Token: task.Token, Stage: p.stage, Chunks: task.Chunks,
-		Timezone: p.o.Job.Timezone, Now: p.run.StartedAt, DryRun: p.o.DryRun, Connections: p.connections(),
+		Timezone: p.o.Job.Timezone, Now: p.run.StartedAt, DryRun: p.o.DryRun, Connections: p.connections(), Memory: p.ask(task),
 	}, func(pr protocol.Progress) { p.events.progress(task.Token, pr) })
 	if err == nil && result.Error != nil {
 		err = result.Error
@@ -311,7 +332,7 @@ func (p *pool) attempt(ctx context.Context, task ledger.Task) {
 	if errors.Is(context.Cause(actx), ledger.ErrFenced) {
 		return
 	}
-	p.fail(rctx, task, err, ctx.Err() != nil)
+	p.fail(rctx, task, err, result.Granted, ctx.Err() != nil)
 }
 
 func (p *pool) finish(ctx context.Context, task ledger.Task, result protocol.Result) {
@@ -338,6 +359,7 @@ func sum(receipts []connector.Receipt) protocol.Progress {
 		s.RowsOut += r.RowsOut
 		s.BytesIn += r.BytesIn
 		s.BytesOut += r.BytesOut
+		s.Memory = max(s.Memory, r.PeakMemory)
 	}
 	return s
 }
@@ -348,6 +370,8 @@ func (p *pool) connections() int {
 	if n == 0 {
 		return 0
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return max(1, n/p.slots)
 }
 

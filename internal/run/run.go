@@ -78,7 +78,8 @@ type Summary struct {
 	Files           int64   `json:"files"`
 	Seconds         float64 `json:"seconds"`
 	Workers         int     `json:"workers"`
-	PeakMemoryBytes int64   `json:"peak_memory_bytes"`
+	// PeakMemoryBytes is the highest memory of driver and workers together (sum of Pss), as it was measured here.
+	PeakMemoryBytes int64 `json:"peak_memory_bytes"`
 }
 
 // runner is one driver's work on one run.
@@ -233,7 +234,7 @@ func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error)
 			Pending: t.Chunks[ledger.Pending] + t.Chunks[ledger.Running],
 		},
 		RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut, Files: kept.Files,
-		Seconds: time.Since(r.begun).Seconds(), Workers: slots, PeakMemoryBytes: t.PeakMemory,
+		Seconds: time.Since(r.begun).Seconds(), Workers: slots, PeakMemoryBytes: max(t.PeakMemory, r.events.peakMemory()),
 	}
 	early, ok := r.o.Job.Sink.(earlyCommitter)
 	r.events.send(monitor.Ended{
@@ -252,6 +253,7 @@ func (o Options) env(resume bool) connector.Env {
 		Timezone: o.Job.Timezone, TempDir: o.TempDir, Application: "drover/driver",
 		Warn:        func(format string, args ...any) { o.Events(monitor.Warning{Text: fmt.Sprintf(format, args...)}) },
 		Connections: o.Job.Limits.SourceConnections, Resume: resume,
+		Memory: o.Memory, // while the driver plans, no worker runs
 	}
 }
 

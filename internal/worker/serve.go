@@ -8,13 +8,19 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/droverdata/drover/internal/protocol"
 )
 
+// tellOverrun is how long the end of an overrun may wait for the driver to hear of it.
+const tellOverrun = 10 * time.Millisecond
+
 // Serve speaks the worker protocol: it reads tasks from in and writes progress and results to out until EOF. EOF while a task runs
 // cancels it: the driver is gone.
-func (w *Worker) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+//
+// A task that passes its share of memory ends the process: exit is called with protocol.ExitOverrun, after the driver was told why.
+func (w *Worker) Serve(ctx context.Context, in io.Reader, out io.Writer, exit func(code int)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var mu sync.Mutex
@@ -23,6 +29,19 @@ func (w *Worker) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		mu.Lock()
 		defer mu.Unlock()
 		return enc.Encode(m)
+	}
+	w.overrun = func(o protocol.Overrun) {
+		// The pipe may be full or its writer stuck, and memory grows on.
+		told := make(chan struct{})
+		go func() {
+			defer close(told)
+			_ = send(protocol.Message{Overrun: &o})
+		}()
+		select {
+		case <-told:
+		case <-time.After(tellOverrun):
+		}
+		exit(protocol.ExitOverrun)
 	}
 	w.warn = func(text string) { _ = send(protocol.Message{Warning: text}) } // a driver that is gone needs no warning
 

@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/droverdata/drover/connector"
@@ -20,8 +18,8 @@ import (
 	"github.com/droverdata/drover/internal/protocol"
 )
 
-// sampleEvery is how often memory is measured and progress is told.
-const sampleEvery = 200 * time.Millisecond
+// tellEvery is how often progress is told.
+const tellEvery = 200 * time.Millisecond
 
 // Worker executes tasks. It keeps the session and the connections of the last task's stage for the next one.
 type Worker struct {
@@ -29,6 +27,8 @@ type Worker struct {
 	tempDir  string
 	warn     func(string)
 	stage    *stage
+	// overrun ends the process when a task has passed its share; nil where the process is not the worker's own.
+	overrun func(protocol.Overrun)
 }
 
 // stage is what all tasks of one stage of one run share.
@@ -72,7 +72,8 @@ func (w *Worker) Close() error {
 
 // Execute runs one task to its end. Progress is called from one goroutine. A failure is in the Result.
 func (w *Worker) Execute(ctx context.Context, task protocol.Task, progress func(protocol.Progress)) protocol.Result {
-	m := startMeter(progress)
+	w.makeRoom(task)
+	m := startMeter(w.watch(task), progress)
 	receipts, err := w.execute(ctx, task, m)
 	peak := m.stop()
 	for i := range receipts {
@@ -108,7 +109,7 @@ func (w *Worker) execute(ctx context.Context, task protocol.Task, m *meter) ([]c
 		return connector.Input{
 			Session: s.session, Relation: rel, Program: task.Stage.Program,
 			Source: task.Stage.Input, Output: task.Stage.Output,
-			Progress: m.set, PeakMemory: m.peakNow,
+			Progress: m.set, PeakMemory: m.watch.Peak,
 		}, nil
 	}
 	attempt := connector.Attempt{Run: task.Run, Token: task.Token, Chunks: task.Chunks}
@@ -164,13 +165,14 @@ func (w *Worker) openStage(ctx context.Context, task protocol.Task) error {
 		Application: fmt.Sprintf("drover/%s/%d", task.Run.ID, os.Getpid()),
 		Warn:        func(format string, args ...any) { w.warn(fmt.Sprintf(format, args...)) },
 		Connections: task.Connections,
+		Memory:      task.Memory,
 	}
 	sourceSpec, err := w.registry.DecodeSource(task.Stage.Source.Connector, task.Stage.Source.Value)
 	if err != nil {
 		return err
 	}
 	s.session, err = duck.Open(ctx, duck.Options{
-		Memory: duckShare(task.Memory), Threads: task.Threads, TempDir: w.tempDir, Timezone: task.Timezone, Now: task.Now,
+		Memory: memory.Divide(task.Memory).Duck, Threads: task.Threads, TempDir: w.tempDir, Timezone: task.Timezone, Now: task.Now,
 	})
 	if err != nil {
 		return err
@@ -188,72 +190,4 @@ func (w *Worker) openStage(ctx context.Context, task protocol.Task) error {
 	}
 	s.sink, err = w.registry.OpenSink(ctx, sinkSpec, env)
 	return err
-}
-
-// duckShare is the part of a worker's memory that DuckDB may use; the rest is for Go, arenas and buffers.
-func duckShare(memory int64) int64 {
-	if memory <= 0 {
-		return 0
-	}
-	return max(memory/2, memory-192<<20)
-}
-
-// meter keeps the totals and the peak memory of the running attempt.
-type meter struct {
-	rowsIn, rowsOut, bytesIn, bytesOut atomic.Int64
-	peak                               atomic.Int64
-
-	quit chan struct{}
-	done sync.WaitGroup
-}
-
-func startMeter(progress func(protocol.Progress)) *meter {
-	m := &meter{quit: make(chan struct{})}
-	m.done.Go(func() {
-		tick := time.NewTicker(sampleEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-m.quit:
-				return
-			case <-tick.C:
-				progress(protocol.Progress{
-					RowsIn: m.rowsIn.Load(), RowsOut: m.rowsOut.Load(),
-					BytesIn: m.bytesIn.Load(), BytesOut: m.bytesOut.Load(), Memory: m.sample(),
-				})
-			}
-		}
-	})
-	return m
-}
-
-func (m *meter) set(rowsIn, rowsOut, bytesIn, bytesOut int64) {
-	m.rowsIn.Store(rowsIn)
-	m.rowsOut.Store(rowsOut)
-	m.bytesIn.Store(bytesIn)
-	m.bytesOut.Store(bytesOut)
-}
-
-func (m *meter) sample() int64 {
-	used := memory.Used()
-	for {
-		old := m.peak.Load()
-		if used <= old || m.peak.CompareAndSwap(old, used) {
-			return used
-		}
-	}
-}
-
-// peakNow returns the highest memory so far. It measures only if no sample was taken yet: a receipt is written a thousand times a second.
-func (m *meter) peakNow() int64 {
-	if p := m.peak.Load(); p > 0 {
-		return p
-	}
-	return m.sample()
-}
-
-func (m *meter) stop() int64 {
-	close(m.quit)
-	m.done.Wait()
-	return m.peakNow()
 }

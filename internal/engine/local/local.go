@@ -15,13 +15,14 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/protocol"
+	"golang.org/x/sync/semaphore"
 )
 
 // Options set up an engine.
 type Options struct {
 	// Command starts a worker; it is given the worker's scratch directory as one more argument.
 	Command []string
-	// Workers is how many processes run at once.
+	// Workers is the most processes that run at once.
 	Workers int
 	// Memory is the budget of all workers together in bytes.
 	Memory int64
@@ -36,10 +37,15 @@ type Options struct {
 type Engine struct {
 	opt   Options
 	spawn *spawner
+	// room is the budget: each attempt holds its share of it. It is fair: an attempt that needs much waits until enough others have
+	// ended, and those that come later wait behind it.
+	room *semaphore.Weighted
 
 	mu    sync.Mutex
 	idle  []*process
+	live  int // processes that run
 	count int // started so far, for names
+	sizer sizer
 }
 
 // New returns an engine. Workers start when they are first needed.
@@ -50,33 +56,53 @@ func New(o Options) (*Engine, error) {
 	if err := sweep(o.TempDir); err != nil {
 		return nil, err
 	}
-	return &Engine{opt: o, spawn: newSpawner()}, nil
+	return &Engine{opt: o, spawn: newSpawner(), room: semaphore.NewWeighted(o.Memory), sizer: newSizer(o.Memory, o.Workers)}, nil
 }
 
-// Slots implements engine.Engine.
-func (e *Engine) Slots(context.Context) (int, error) { return e.opt.Workers, nil }
+// Slots implements engine.Engine. It starts with as many workers as surely fit, and follows the peaks of what they did.
+func (e *Engine) Slots(context.Context) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.sizer.slots, nil
+}
+
+// Largest implements engine.Engine.
+func (e *Engine) Largest() int64 { return e.opt.Memory }
 
 // Execute implements engine.Engine.
 func (e *Engine) Execute(ctx context.Context, task protocol.Task, progress func(protocol.Progress)) (protocol.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return protocol.Result{}, err
 	}
-	task.Memory = e.opt.Memory / int64(e.opt.Workers)
+	e.mu.Lock()
+	usual := e.sizer.share()
+	e.mu.Unlock()
+	task.Memory = min(max(task.Memory, usual), e.opt.Memory)
 	task.Threads = 1
-	p, err := e.take()
+	if err := e.room.Acquire(ctx, task.Memory); err != nil {
+		return protocol.Result{}, err
+	}
+	defer e.room.Release(task.Memory)
+	more := task.Memory > usual
+	p, err := e.take(more)
 	if err != nil {
 		return protocol.Result{}, err
 	}
 	result, err := p.execute(ctx, task, progress, e.opt.Warn)
+	result.Granted = task.Memory
+	e.mu.Lock()
+	e.sizer.learn(result, drover.KindOf(err) == drover.Overrun)
+	e.mu.Unlock()
 	if err != nil {
-		p.kill()
+		e.drop(p)
 		if ctx.Err() != nil {
 			return protocol.Result{}, ctx.Err()
 		}
-		return protocol.Result{}, err
+		return result, err
 	}
-	if ctx.Err() != nil {
-		p.kill() // it may have been killed just after it answered
+	// A cancelled one may have been killed just after it answered; one that had more keeps more.
+	if ctx.Err() != nil || more {
+		e.drop(p)
 	} else {
 		e.give(p)
 	}
@@ -97,24 +123,48 @@ func (e *Engine) Close() error {
 	return errors.Join(errs...)
 }
 
-// take returns an idle worker, or a new one.
-func (e *Engine) take() (*process, error) {
+// take returns an idle worker, or a new one. An attempt that has more than the usual share gets a new one, and the room of all idle
+// ones.
+func (e *Engine) take(more bool) (*process, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if n := len(e.idle); n > 0 {
-		p := e.idle[n-1]
-		e.idle = e.idle[:n-1]
-		return p, nil
+	for len(e.idle) > 0 {
+		p := e.idle[len(e.idle)-1]
+		e.idle = e.idle[:len(e.idle)-1]
+		if !more {
+			return p, nil
+		}
+		p.kill()
+		e.live--
 	}
 	e.count++
 	dir := filepath.Join(e.opt.TempDir, fmt.Sprintf("worker-%d-%d", os.Getpid(), e.count))
-	return startProcess(e.spawn, e.opt.Command, dir)
+	p, err := startProcess(e.spawn, e.opt.Command, dir)
+	if err == nil {
+		e.live++
+	}
+	return p, err
 }
 
+// give takes a worker back, unless there are enough.
 func (e *Engine) give(p *process) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.idle = append(e.idle, p)
+	enough := e.live > e.sizer.slots
+	if !enough {
+		e.idle = append(e.idle, p)
+	}
+	e.mu.Unlock()
+	if enough {
+		e.drop(p)
+	}
+}
+
+// drop ends a worker that is in nobody's hands any more.
+func (e *Engine) drop(p *process) {
+	p.kill()
+	e.mu.Lock()
+	e.live--
+	e.mu.Unlock()
 }
 
 // sweep removes the scratch directories of drivers that are no more.
@@ -152,6 +202,9 @@ func NewInProcess(memory int64, execute func(context.Context, protocol.Task, fun
 	return &InProcess{execute: execute, close: closeWorker, memory: memory}
 }
 
+// Largest implements engine.Engine.
+func (e *InProcess) Largest() int64 { return e.memory }
+
 // Slots implements engine.Engine.
 func (e *InProcess) Slots(context.Context) (int, error) { return 1, nil }
 
@@ -169,7 +222,9 @@ func (e *InProcess) Execute(ctx context.Context, task protocol.Task, progress fu
 	if err := json.Unmarshal(data, &copied); err != nil {
 		return protocol.Result{}, fmt.Errorf("decode the task: %w", err)
 	}
-	return e.execute(ctx, copied, progress), nil
+	result := e.execute(ctx, copied, progress)
+	result.Granted = e.memory
+	return result, nil
 }
 
 // Close implements engine.Engine.

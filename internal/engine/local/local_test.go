@@ -44,6 +44,9 @@ func scriptedWorker() {
 		case "crash":
 			_, _ = os.Stderr.WriteString("native code hit a wall\n")
 			_ = syscall.Kill(os.Getpid(), syscall.SIGSEGV)
+		case "overrun":
+			_ = enc.Encode(protocol.Message{Overrun: &protocol.Overrun{Used: 300 << 20, Allowed: task.Memory}})
+			os.Exit(protocol.ExitOverrun)
 		case "leave":
 			os.Exit(3)
 		case "hang":
@@ -65,7 +68,7 @@ func doomedDriver() {
 	if err != nil {
 		panic(err)
 	}
-	p, err := e.take()
+	p, err := e.take(false)
 	if err != nil {
 		panic(err)
 	}
@@ -78,7 +81,7 @@ func newEngine(t *testing.T, workers int) (*Engine, *[]string) {
 	var mu sync.Mutex
 	warnings := &[]string{}
 	e, err := New(Options{
-		Command: []string{os.Args[0], "scripted-worker"}, Workers: workers, Memory: 100, TempDir: filepath.Join(t.TempDir(), "tmp"),
+		Command: []string{os.Args[0], "scripted-worker"}, Workers: workers, Memory: int64(workers) * comfortable, TempDir: filepath.Join(t.TempDir(), "tmp"),
 		Warn: func(s string) { mu.Lock(); defer mu.Unlock(); *warnings = append(*warnings, s) },
 	})
 	if err != nil {
@@ -108,7 +111,7 @@ func TestAWorkerServesManyTasks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if progress != 7 || r.Receipts[0].RowsIn != 50 {
+		if progress != 7 || r.Receipts[0].RowsIn != comfortable {
 			t.Fatalf("progress %d, share of memory %d", progress, r.Receipts[0].RowsIn)
 		}
 		pids[r.Receipts[0].ChunkID] = true
@@ -130,6 +133,89 @@ func TestADeadWorkerCostsOneAttempt(t *testing.T) {
 				t.Fatalf("the next task: %v", err)
 			}
 		})
+	}
+}
+
+func TestAnOverrunSaysWhatItHadAndWhatWasAllowed(t *testing.T) {
+	e, _ := newEngine(t, 1)
+	r, err := execute(t.Context(), e, "overrun")
+	if drover.KindOf(err) != drover.Overrun || !strings.Contains(err.Error(), "300 MiB") || !strings.Contains(err.Error(), "192 MiB") || r.Granted != comfortable {
+		t.Fatalf("got %+v, %v", r, err)
+	}
+	if _, err := execute(t.Context(), e, "next"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestALargerShareIsTakenFromOtherWorkers: an attempt that asks for all memory runs alone.
+func TestALargerShareIsTakenFromOtherWorkers(t *testing.T) {
+	e, _ := newEngine(t, 2)
+	if _, err := execute(t.Context(), e, "next"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	hung := make(chan struct{})
+	go func() {
+		defer close(hung)
+		_, _ = execute(ctx, e, "hang")
+	}()
+	for e.room.TryAcquire(2 * comfortable) { // until the other attempt has its share
+		e.room.Release(2 * comfortable)
+		time.Sleep(time.Millisecond)
+	}
+	large := make(chan protocol.Result)
+	go func() {
+		r, err := e.Execute(t.Context(), protocol.Task{Memory: 1 << 40}, func(protocol.Progress) {})
+		if err != nil {
+			t.Error(err)
+		}
+		large <- r
+	}()
+	select {
+	case <-large:
+		t.Error("it ran beside another attempt")
+	case <-time.After(100 * time.Millisecond):
+	}
+	cancel()
+	<-hung
+	if r := <-large; r.Granted != 2*comfortable {
+		t.Errorf("it was granted %d", r.Granted)
+	}
+	if e.live != 0 {
+		t.Errorf("%d workers live on", e.live)
+	}
+}
+
+func TestTheNumberOfWorkersFollowsTheMeasuredPeaks(t *testing.T) {
+	learn := func(s *sizer, peak int64) {
+		s.learn(protocol.Result{Receipts: []connector.Receipt{{PeakMemory: peak}}}, false)
+	}
+	s := newSizer(4*comfortable, 8)
+	if s.slots != 4 {
+		t.Fatalf("it begins with %d", s.slots)
+	}
+	for range 4 {
+		learn(&s, comfortable/2)
+	}
+	if s.slots != 6 {
+		t.Fatalf("tasks that take half, and a quarter of that as slack: %d workers", s.slots)
+	}
+	s.learn(protocol.Result{}, true)
+	for range 9 {
+		learn(&s, 1<<20)
+	}
+	if s.slots != 4 {
+		t.Fatalf("after an overrun: %d workers", s.slots)
+	}
+	if s := newSizer(comfortable/2, 8); s.slots != 1 || s.share() != comfortable/2 {
+		t.Fatalf("a small budget: %+v", s)
+	}
+	s = newSizer(4*comfortable, 2)
+	for range 9 {
+		learn(&s, 1<<20)
+	}
+	if s.slots != 2 {
+		t.Fatalf("more than --workers: %d", s.slots)
 	}
 }
 

@@ -63,20 +63,36 @@ func (p *process) execute(ctx context.Context, task protocol.Task, progress func
 	if err := json.NewEncoder(p.in).Encode(task); err != nil {
 		return protocol.Result{}, p.lost(err)
 	}
+	var overrun *protocol.Overrun
 	for {
 		var m protocol.Message
 		if err := p.out.Decode(&m); err != nil {
-			return protocol.Result{}, p.lost(err)
+			e := p.lost(err)
+			if p.cmd.ProcessState != nil && p.cmd.ProcessState.ExitCode() == protocol.ExitOverrun {
+				e = overran(task.Memory, overrun)
+			}
+			return protocol.Result{}, e
 		}
 		switch {
 		case m.Result != nil:
 			return *m.Result, nil
 		case m.Progress != nil:
 			progress(*m.Progress)
+		case m.Overrun != nil:
+			overrun = m.Overrun
 		case m.Warning != "":
 			warn(m.Warning)
 		}
 	}
+}
+
+// overran describes the end of a worker whose task passed its share. What it used is not known if there was no time to say it.
+func overran(share int64, o *protocol.Overrun) error {
+	e := drover.Errorf(drover.Overrun, "the task passed its share of memory, %d MiB, and was ended", share>>20)
+	if o != nil {
+		e.Message = fmt.Sprintf("the task used %d MiB of memory, which passed its share of %d MiB, and was ended", o.Used>>20, o.Allowed>>20)
+	}
+	return e.WithHint("give more --memory, fewer --workers, or smaller chunks")
 }
 
 // lost describes the death of the process.
