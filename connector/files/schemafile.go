@@ -32,8 +32,8 @@ func (s *sink) keepSchema(ctx context.Context, run connector.Run, output drover.
 		return err
 	}
 	session, err := duck.Open(ctx, duck.Options{
-			Memory: memory.Divide(s.env.Memory).Duck, TempDir: s.env.TempDir, Timezone: s.env.Timezone,
-		})
+		Memory: memory.Divide(s.env.Memory).Duck, TempDir: s.env.TempDir, Timezone: s.env.Timezone,
+	})
 	if err != nil {
 		return err
 	}

@@ -8,23 +8,25 @@ import (
 	"time"
 )
 
-// Period is how often a Watch looks.
-const Period = 50 * time.Millisecond
-
-// near is the part of the limit below which the resident set alone is proof enough.
-const near = 0.95
+const (
+	// period is how often a Watch looks, and closely how often once half of the limit is used: a process can fill 50 MiB in 50 ms.
+	period  = 50 * time.Millisecond
+	closely = 10 * time.Millisecond
+	// near is the part of the limit below which the resident set alone is proof enough.
+	near = 0.95
+)
 
 // Watch measures this process all the time and calls a function once it has passed a limit.
 //
-// Pss costs a walk over all pages, the resident set a few microseconds; and Pss is never more. So Pss is read only where the resident set
-// comes near the limit or passes the last peak.
+// Pss costs a walk over all pages, for which a process that is just growing has to wait; the resident set a few microseconds. Pss is never more
+// than the resident set and never less than its private part. So Pss is read only where these two do not tell enough.
 type Watch struct {
 	limit int64
 	over  func(used int64)
 	quit  chan struct{}
 	done  sync.WaitGroup
 
-	mu         sync.Mutex
+	mu           sync.Mutex
 	recent, peak int64
 	told         bool
 }
@@ -33,14 +35,18 @@ type Watch struct {
 func StartWatch(limit int64, over func(used int64)) *Watch {
 	w := &Watch{limit: limit, over: over, quit: make(chan struct{})}
 	w.done.Go(func() {
-		tick := time.NewTicker(Period)
-		defer tick.Stop()
+		next := time.NewTimer(period)
+		defer next.Stop()
 		for {
 			select {
 			case <-w.quit:
 				return
-			case <-tick.C:
-				w.look()
+			case <-next.C:
+				wait := period
+				if w.look() > w.limit/2 && w.limit > 0 {
+					wait = closely
+				}
+				next.Reset(wait)
 			}
 		}
 	})
@@ -78,39 +84,52 @@ func (w *Watch) seen() int64 {
 	return w.peak
 }
 
-func (w *Watch) look() {
+// look measures once, and returns what it found.
+func (w *Watch) look() int64 {
 	peak := w.seen()
-	used, ok := resident()
-	if !ok || used > peak || w.limit > 0 && float64(used) > near*float64(w.limit) {
+	used, private, ok := resident()
+	passed := ok && w.limit > 0 && private > w.limit
+	switch {
+	case passed:
+		used = private
+	case !ok || used > peak || w.limit > 0 && float64(used) > near*float64(w.limit):
 		used = Used()
+		passed = w.limit > 0 && used > w.limit
 	}
 	w.mu.Lock()
 	w.recent, w.peak = max(w.recent, used), max(w.peak, used)
-	tell := w.limit > 0 && used > w.limit && !w.told
+	tell := passed && !w.told
 	w.told = w.told || tell
 	w.mu.Unlock()
 	if tell {
 		w.over(used)
 	}
+	return used
 }
 
-// resident returns the resident set of this process in bytes, where the system tells it cheaply.
-func resident() (int64, bool) {
+// resident returns the resident set of this process, and what of it no other process can share, in bytes, where the system tells it
+// cheaply (proc(5), statm).
+func resident() (all, private int64, ok bool) {
 	data, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
-		return 0, false
+		return 0, 0, false
 	}
 	fields := bytes.Fields(data)
-	if len(fields) < 2 {
-		return 0, false
+	if len(fields) < 3 {
+		return 0, 0, false
 	}
 	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
-	return pages * int64(os.Getpagesize()), err == nil
+	if err != nil {
+		return 0, 0, false
+	}
+	shared, err := strconv.ParseInt(string(fields[2]), 10, 64)
+	size := int64(os.Getpagesize())
+	return pages * size, (pages - shared) * size, err == nil
 }
 
 // Resident returns the resident set of this process in bytes, which is never less than its Pss; 0 where the system does not tell it
 // cheaply.
 func Resident() int64 {
-	n, _ := resident()
-	return n
+	all, _, _ := resident()
+	return all
 }

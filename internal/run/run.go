@@ -64,20 +64,20 @@ type Counts struct {
 
 // Summary is what a run came to, as run --json prints it.
 type Summary struct {
-	Run             string  `json:"run"`
-	Job             string  `json:"job"`
-	State           string  `json:"state"`
-	Engine          string  `json:"engine"`
-	Resumed         bool    `json:"resumed"`
-	DryRun          bool    `json:"dry_run,omitempty"`
-	Chunks          Counts  `json:"chunks"`
-	RowsIn          int64   `json:"rows_in"`
-	RowsOut         int64   `json:"rows_out"`
-	BytesIn         int64   `json:"bytes_in"`
-	BytesOut        int64   `json:"bytes_out"`
-	Files           int64   `json:"files"`
-	Seconds         float64 `json:"seconds"`
-	Workers         int     `json:"workers"`
+	Run      string  `json:"run"`
+	Job      string  `json:"job"`
+	State    string  `json:"state"`
+	Engine   string  `json:"engine"`
+	Resumed  bool    `json:"resumed"`
+	DryRun   bool    `json:"dry_run,omitempty"`
+	Chunks   Counts  `json:"chunks"`
+	RowsIn   int64   `json:"rows_in"`
+	RowsOut  int64   `json:"rows_out"`
+	BytesIn  int64   `json:"bytes_in"`
+	BytesOut int64   `json:"bytes_out"`
+	Files    int64   `json:"files"`
+	Seconds  float64 `json:"seconds"`
+	Workers  int     `json:"workers"`
 	// PeakMemoryBytes is the highest memory of driver and workers together (sum of Pss), as it was measured here.
 	PeakMemoryBytes int64 `json:"peak_memory_bytes"`
 }
