@@ -78,10 +78,10 @@ func (p *pool) split(ctx context.Context, task ledger.Task, e *drover.Error) boo
 			return false
 		}
 		if receipt != nil {
-			return p.record(p.o.Ledger.Finish(ctx, p.run.UID, task.Token, []connector.Receipt{*receipt}))
+			return p.record(p.ledger.Finish(ctx, p.run.UID, task.Token, []connector.Receipt{*receipt}))
 		}
 	}
-	if err := p.o.Ledger.SplitChunk(ctx, p.run.UID, task.Token, parts); err != nil {
+	if err := p.ledger.SplitChunk(ctx, p.run.UID, task.Token, parts); err != nil {
 		return p.record(err)
 	}
 	p.events.split(len(parts))
