@@ -60,7 +60,7 @@ format: $(LINT) ## format the code
 	$(LINT) fmt ./...
 
 .PHONY: bench
-bench: build ## measure drover beside its rivals and write bench/RESULTS.md (BENCH="-quick" tries the harness)
+bench: build ## measure drover beside its rivals and write bench/RESULTS.md (BENCH="-only taxi -rounds 3"; "-quick" tries the harness)
 	$(GO) run ./bench -drover bin/drover $(BENCH)
 
 .PHONY: clean

@@ -9,15 +9,15 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
 // sample is one measured run.
 type sample struct {
 	wall, cpu time.Duration
-	memory    int64 // bytes
-	rows      int64 // written, as far as the contestant says
+	server    time.Duration // CPU of the Postgres server meanwhile; 0 without one
+	memory    int64         // peak of the whole process tree, sum of Pss, in bytes
+	rows      int64         // written, as far as the contestant says
 }
 
 // contestant is one of those that do the same work.
@@ -28,45 +28,89 @@ type contestant struct {
 	run     func(context.Context) (sample, error)
 }
 
+// ratio compares two contestants, by their places.
+type ratio struct {
+	a, b int
+	// aim is what wall time should be at most; 0 where there is none.
+	aim float64
+}
+
+// match is some contestants and what is learnt from them.
+type match struct {
+	contestants []contestant
+	ratios      []ratio
+	server      *pair // whose CPU counts; may be nil
+}
+
 // compete runs all contestants turn by turn and returns their samples.
-func compete(ctx context.Context, c config, contestants []contestant) ([][]sample, error) {
-	all := make([][]sample, len(contestants))
+func (m match) compete(ctx context.Context, c config) ([][]sample, error) {
+	all := make([][]sample, len(m.contestants))
 	for round := range c.rounds {
-		for turn := range contestants {
+		for turn := range m.contestants {
 			// Another one begins in each round.
-			i := (turn + round) % len(contestants)
-			s, err := once(ctx, contestants[i])
+			i := (turn + round) % len(m.contestants)
+			s, err := m.once(ctx, m.contestants[i])
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", contestants[i].name, err)
+				return nil, fmt.Errorf("%s: %w", m.contestants[i].name, err)
 			}
-			fmt.Printf("  round %d  %-46s %7.2fs wall %7.2fs CPU\n", round+1, contestants[i].name, s.wall.Seconds(), s.cpu.Seconds())
+			fmt.Printf("  round %d  %-50s %7.2fs wall %7.2fs CPU %7.2fs server %5d MiB\n", round+1, m.contestants[i].name,
+				s.wall.Seconds(), s.cpu.Seconds(), s.server.Seconds(), s.memory>>20)
 			all[i] = append(all[i], s)
 		}
 	}
 	return all, nil
 }
 
-func once(ctx context.Context, c contestant) (sample, error) {
+func (m match) once(ctx context.Context, c contestant) (sample, error) {
 	if c.prepare != nil {
 		if err := c.prepare(ctx); err != nil {
 			return sample{}, fmt.Errorf("prepare: %w", err)
 		}
 	}
-	return c.run(ctx)
+	if m.server == nil {
+		return c.run(ctx)
+	}
+	before := treeCPU(m.server.server.PID())
+	s, err := c.run(ctx)
+	s.server = treeCPU(m.server.server.PID()) - before
+	return s, err
 }
 
-// table renders medians, and ratios to the last contestant.
-func table(contestants []contestant, all [][]sample) string {
+// report renders medians and ratios.
+func (m match) report(all [][]sample) string {
 	var b strings.Builder
-	b.WriteString("| | wall | CPU | memory | wall, to the last line |\n| --- | --- | --- | --- | --- |\n")
-	base := median(all[len(all)-1], func(s sample) float64 { return s.wall.Seconds() })
-	for i, c := range contestants {
-		wall := median(all[i], func(s sample) float64 { return s.wall.Seconds() })
-		cpu := median(all[i], func(s sample) float64 { return s.cpu.Seconds() })
-		memory := median(all[i], func(s sample) float64 { return float64(s.memory) })
-		fmt.Fprintf(&b, "| %s | %.2f s | %.2f s | %.0f MiB | %.2fx |\n", c.name, wall, cpu, memory/(1<<20), wall/base)
+	b.WriteString("| | wall | CPU | server's CPU | memory |\n| --- | --- | --- | --- | --- |\n")
+	for i, c := range m.contestants {
+		fmt.Fprintf(&b, "| %s | %.2f s | %.2f s | %s | %.0f MiB |\n", c.name, median(all[i], wall), median(all[i], cpu),
+			map[bool]string{true: fmt.Sprintf("%.2f s", median(all[i], server)), false: "–"}[m.server != nil], median(all[i], memory)/(1<<20))
+	}
+	if len(m.ratios) > 0 {
+		b.WriteString("\n| ratio | wall | CPU with the server's | memory | aim (wall) |\n| --- | --- | --- | --- | --- |\n")
+	}
+	for _, r := range m.ratios {
+		aim := "–"
+		if r.aim > 0 {
+			aim = fmt.Sprintf("%.2fx", r.aim)
+		}
+		fmt.Fprintf(&b, "| %s / %s | %.2fx | %.2fx | %.2fx | %s |\n", m.contestants[r.a].name, m.contestants[r.b].name,
+			paired(all[r.a], all[r.b], wall), paired(all[r.a], all[r.b], func(s sample) float64 { return cpu(s) + server(s) }),
+			paired(all[r.a], all[r.b], memory), aim)
 	}
 	return b.String()
+}
+
+func wall(s sample) float64   { return s.wall.Seconds() }
+func cpu(s sample) float64    { return s.cpu.Seconds() }
+func server(s sample) float64 { return s.server.Seconds() }
+func memory(s sample) float64 { return float64(s.memory) }
+
+// paired is the median of the rounds' ratios: a machine that slows down for a while slows both down.
+func paired(a, b []sample, of func(sample) float64) float64 {
+	values := make([]float64, len(a))
+	for i := range a {
+		values[i] = of(a[i]) / of(b[i])
+	}
+	return middle(values)
 }
 
 func median(samples []sample, of func(sample) float64) float64 {
@@ -74,12 +118,16 @@ func median(samples []sample, of func(sample) float64) float64 {
 	for i, s := range samples {
 		values[i] = of(s)
 	}
+	return middle(values)
+}
+
+func middle(values []float64) float64 {
 	slices.Sort(values)
-	middle := len(values) / 2
+	m := len(values) / 2
 	if len(values)%2 == 1 {
-		return values[middle]
+		return values[m]
 	}
-	return (values[middle-1] + values[middle]) / 2
+	return (values[m-1] + values[m]) / 2
 }
 
 // measure runs commands side by side and waits for all. Their CPU includes that of the children that they waited for. Started is called once
@@ -89,13 +137,16 @@ func measure(started func(), cmds ...*exec.Cmd) (sample, error) {
 	said := make([]bytes.Buffer, len(cmds)) // each its own: they are written side by side
 	var s sample
 	var failed error
+	var pids []int
 	for i, cmd := range cmds {
 		cmd.Stderr = &said[i]
 		if failed = cmd.Start(); failed != nil {
 			break
 		}
+		pids = append(pids, cmd.Process.Pid)
 	}
 	started()
+	watch := watchTree(pids)
 	for _, cmd := range cmds {
 		if cmd.Process == nil {
 			continue
@@ -105,12 +156,10 @@ func measure(started func(), cmds ...*exec.Cmd) (sample, error) {
 		}
 		if cmd.ProcessState != nil {
 			s.cpu += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-			if ru, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-				s.memory = max(s.memory, ru.Maxrss*1024)
-			}
 		}
 	}
 	s.wall = time.Since(start)
+	s.memory = watch.end()
 	if failed != nil {
 		for i := range said {
 			failed = fmt.Errorf("%w\n%s", failed, said[i].Bytes())
@@ -120,9 +169,10 @@ func measure(started func(), cmds ...*exec.Cmd) (sample, error) {
 	return s, nil
 }
 
-// runDrover runs a job file in a directory, and takes rows and memory from its summary.
-func (c config) runDrover(ctx context.Context, dir, job string, env ...string) (sample, error) {
-	cmd := exec.CommandContext(ctx, c.drover, "run", job, "--new", "--keep-committed", "--json", "--quiet", "--workers", fmt.Sprint(c.threads))
+// runDrover runs a job file in a directory with so many workers, and takes the rows from its summary.
+func (c config) runDrover(ctx context.Context, dir, job string, workers int, env []string, flags ...string) (sample, error) {
+	args := append([]string{"run", job, "--new", "--keep-committed", "--json", "--quiet", "--workers", fmt.Sprint(workers)}, flags...)
+	cmd := exec.CommandContext(ctx, c.drover, args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
 	var out bytes.Buffer
 	cmd.Stdout = &out
@@ -132,11 +182,10 @@ func (c config) runDrover(ctx context.Context, dir, job string, env ...string) (
 	}
 	var summary struct {
 		RowsOut int64 `json:"rows_out"`
-		Peak    int64 `json:"peak_memory_bytes"`
 	}
 	if err := json.Unmarshal(out.Bytes(), &summary); err != nil {
 		return s, fmt.Errorf("read the summary: %w", err)
 	}
-	s.rows, s.memory = summary.RowsOut, summary.Peak
+	s.rows = summary.RowsOut
 	return s, nil
 }

@@ -26,41 +26,7 @@ sink:
 const taxiQuery = `COPY (SELECT * EXCLUDE (vendor_id) FROM read_parquet(%s) WHERE trip_distance > 1)
 TO %s (FORMAT parquet, PARTITION_BY (passenger_count, payment_type), COMPRESSION snappy)`
 
-// polarsScript is the same for polars: sys.argv are the source and the target.
-const polarsScript = `import sys, polars as pl
-pl.scan_parquet(sys.argv[1]).filter(pl.col("trip_distance") > 1).drop("vendor_id").sink_parquet(
-    pl.PartitionBy(sys.argv[2], key=["passenger_count", "payment_type"], include_key=False), compression="snappy", mkdir=True)`
-
-// polarsVersion is the one that is installed where Python has none.
-const polarsVersion = "2.1.0"
-
-// polars returns a Python that has polars: the system's, or one in the folder for data that is made once. Where there is no Python, or no way
-// to install polars, it says so and the rival is left out.
-func polars(ctx context.Context, c config) string {
-	has := func(python string) bool {
-		return exec.CommandContext(ctx, python, "-c", "import polars; polars.PartitionBy").Run() == nil
-	}
-	if has("python3") {
-		return "python3"
-	}
-	venv := filepath.Join(c.dir, "polars-"+polarsVersion)
-	python := filepath.Join(venv, "bin", "python")
-	if has(python) {
-		return python
-	}
-	err := exec.CommandContext(ctx, "python3", "-m", "venv", venv).Run()
-	if err == nil {
-		err = exec.CommandContext(ctx, python, "-m", "pip", "install", "--quiet", "polars=="+polarsVersion).Run()
-	}
-	if err != nil || !has(python) {
-		fmt.Printf("taxi: without polars, which cannot be installed here (%v)\n", err)
-		return ""
-	}
-	return python
-}
-
-// taxi is 12 files of a million trips, filtered and partitioned, beside one DuckDB query over the same files, and polars
-// where Python is found.
+// taxi is 12 files of a million trips, filtered and partitioned, beside polars and one DuckDB query over the same files.
 func taxi(ctx context.Context, c config) (string, error) {
 	rows := c.size(12_000_000, 120_000)
 	data := filepath.Join(c.dir, fmt.Sprintf("taxi-%d", rows))
@@ -90,23 +56,23 @@ func taxi(ctx context.Context, c config) (string, error) {
 	fresh := func(dir string) func(context.Context) error {
 		return func(context.Context) error { return os.RemoveAll(dir) }
 	}
-	contestants := []contestant{
-		{"drover run taxi.yaml", fresh(mine), func(ctx context.Context) (sample, error) { return c.runDrover(ctx, work, "job.yaml") }},
+	python, err := c.python(ctx)
+	if err != nil {
+		return "", err
+	}
+	polars := filepath.Join(work, "polars")
+	m := match{contestants: []contestant{
+		{"drover run taxi.yaml", fresh(mine), func(ctx context.Context) (sample, error) { return c.runDrover(ctx, work, "job.yaml", c.threads, nil) }},
+		{"polars: scan, filter, partitioned sink", fresh(polars), func(ctx context.Context) (sample, error) {
+			return measure(func() {}, python(ctx, "taxi_polars.py", in, polars))
+		}},
 		{"one DuckDB query over the same files, unordered", fresh(theirs), func(ctx context.Context) (sample, error) {
 			query := fmt.Sprintf(taxiQuery, duck.Literal(in), duck.Literal(theirs))
 			return measure(func() {}, exec.CommandContext(ctx, self, "-duckdb", query, "-threads", fmt.Sprint(c.threads)))
 		}},
-	}
-	if python := polars(ctx, c); python != "" {
-		out := filepath.Join(work, "polars")
-		contestants = append(contestants, contestant{"polars: scan, filter, partitioned sink", fresh(out), func(ctx context.Context) (sample, error) {
-			cmd := exec.CommandContext(ctx, python, "-c", polarsScript, in, out)
-			cmd.Env = append(os.Environ(), fmt.Sprintf("POLARS_MAX_THREADS=%d", c.threads))
-			return measure(func() {}, cmd)
-		}})
-	}
+	}, ratios: []ratio{{0, 1, 0.8}, {0, 2, 0}}}
 	fmt.Printf("taxi: %d rows in 12 files\n", rows)
-	all, err := compete(ctx, c, contestants)
+	all, err := m.compete(ctx, c)
 	if err != nil {
 		return "", err
 	}
@@ -121,7 +87,7 @@ func taxi(ctx context.Context, c config) (string, error) {
 	if got != want || all[0][0].rows != want {
 		return "", fmt.Errorf("drover wrote %d rows and says %d, DuckDB wrote %d", got, all[0][0].rows, want)
 	}
-	return fmt.Sprintf("## taxi: %d rows in 12 Parquet files, filtered to %d, into Hive partitions\n\n%s", rows, want, table(contestants, all)), nil
+	return fmt.Sprintf("## taxi: %d rows in 12 Parquet files, filtered to %d, into Hive partitions\n\n%s", rows, want, m.report(all)), nil
 }
 
 func quoted(text string) string { return fmt.Sprintf("%q", text) }

@@ -226,6 +226,9 @@ func (s *Server) URL(database string) string {
 // Port returns the TCP port that the server listens on.
 func (s *Server) Port() int { return s.port }
 
+// PID is the server's first process, whose children serve the connections.
+func (s *Server) PID() int { return s.process.cmd.Process.Pid }
+
 // CreateDatabase makes an empty database and returns its URL.
 func (s *Server) CreateDatabase(ctx context.Context, name string) (string, error) {
 	conn, err := pgx.Connect(ctx, s.URL("postgres"))
