@@ -9,26 +9,27 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/memory"
 	"github.com/droverdata/drover/internal/parquet"
 	"github.com/droverdata/drover/internal/step"
 )
 
 const (
-	// goMemory is what a worker keeps for Go beside DuckDB's memory limit, as far as the sink may count on it. It takes half, because
-	// the collector lets the heap grow before it cleans up.
-	goMemory    = 192 << 20
-	leastMemory = 16 << 20
+	// freeMemory is what the writer may hold where the process has no bound.
+	freeMemory  = 64 << 20
+	leastMemory = 4 << 20
 	// longestName is the most bytes of a folder's name on the usual file systems.
 	longestName = 255
 )
 
-// writeMemory is how much the partitioned writer may hold in a session.
-func writeMemory(session *duck.Session) int64 {
-	m := int64(goMemory)
-	if limit := session.Memory(); limit > 0 {
-		m = min(m, limit)
+// writeMemory is how much the partitioned writer may hold: five eighths of the Go runtime's part. What it holds stays until its row group is
+// written; above two thirds of the runtime's limit the collector would run all the time and find nothing.
+func (s *sink) writeMemory() int64 {
+	goes := memory.Divide(s.env.Memory).Go
+	if goes == 0 {
+		return freeMemory
 	}
-	return max(m/2, leastMemory)
+	return max(goes*5/8, leastMemory)
 }
 
 // partitioned returns the writer's options and the expressions that it is fed with, where it can write the output; DuckDB's COPY writes the rest.
@@ -67,7 +68,7 @@ func (s *sink) partitioned(output drover.Schema) (o parquet.Options, expressions
 
 // writePartitioned writes the input into files of scratch, at most one a partition, and counts its rows by chunk.
 func (s *sink) writePartitioned(ctx context.Context, in connector.Input, chunks int, scratch string, o parquet.Options, expressions []string) (rows []int64, files []written, err error) {
-	o.Dir, o.Tags, o.Memory = scratch, chunks, writeMemory(in.Session)
+	o.Dir, o.Tags, o.Memory = scratch, chunks, s.writeMemory()
 	w, err := parquet.New(o)
 	if err != nil {
 		return nil, nil, err

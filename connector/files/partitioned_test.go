@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/memory"
 )
 
 func TestATaskLeavesOneFileInAPartition(t *testing.T) {
@@ -40,5 +42,15 @@ func TestPartitionValueTooLongForAFolderIsRefusedBeforePublish(t *testing.T) {
 	var e *drover.Error
 	if err := j.write(j.chunks...); !errors.As(err, &e) || e.Kind != drover.Data || e.Column != "k" || !strings.Contains(e.Message, "302 bytes") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The collector has nothing to find in what the writer holds. Where that alone comes near the runtime's limit, it runs all the time.
+func TestTheWriterLeavesTheCollectorAThirdOfItsPart(t *testing.T) {
+	for _, share := range []int64{memory.Least, 256 << 20, 1 << 30, 64 << 30} {
+		s := &sink{spec: Out("out"), env: connector.Env{Memory: share}}
+		if got, limit := s.writeMemory(), memory.Divide(share).Go; got > limit*2/3 || got <= 0 {
+			t.Errorf("of a share of %d MiB the writer holds %d KiB, and the runtime has %d KiB", share>>20, got>>10, limit>>10)
+		}
 	}
 }

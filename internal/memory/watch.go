@@ -19,7 +19,8 @@ const (
 // Watch measures this process all the time and calls a function once it has passed a limit.
 //
 // Pss costs a walk over all pages, for which a process that is just growing has to wait; the resident set a few microseconds. Pss is never more
-// than the resident set and never less than its private part. So Pss is read only where these two do not tell enough.
+// than the resident set and never less than its private part, and what lies between changes little once the program runs. So Pss is read only
+// near the limit and where much has changed since it was read last.
 type Watch struct {
 	limit int64
 	over  func(used int64)
@@ -29,6 +30,9 @@ type Watch struct {
 	mu           sync.Mutex
 	recent, peak int64
 	told         bool
+	// readAt is the resident set when Pss was read last, and foreign what of it Pss left to other processes. Each look may be in a goroutine of
+	// its own.
+	readAt, foreign int64
 }
 
 // StartWatch begins to watch. over is called in the watch's goroutine, once; limit 0 measures only.
@@ -86,17 +90,18 @@ func (w *Watch) seen() int64 {
 
 // look measures once, and returns what it found.
 func (w *Watch) look() int64 {
-	peak := w.seen()
-	used, private, ok := resident()
-	passed := ok && w.limit > 0 && private > w.limit
-	switch {
-	case passed:
-		used = private
-	case !ok || used > peak || w.limit > 0 && float64(used) > near*float64(w.limit):
-		used = Used()
-		passed = w.limit > 0 && used > w.limit
-	}
+	all, private, ok := resident()
 	w.mu.Lock()
+	readAt, foreign := w.readAt, w.foreign
+	w.mu.Unlock()
+	used := max(private, all-foreign)
+	if !ok || readAt == 0 || all-readAt > readAt/4 || w.limit > 0 && private <= w.limit && float64(used) > near*float64(w.limit) {
+		used = Used()
+		readAt, foreign = all, max(all-used, 0)
+	}
+	passed := w.limit > 0 && used > w.limit
+	w.mu.Lock()
+	w.readAt, w.foreign = readAt, foreign
 	w.recent, w.peak = max(w.recent, used), max(w.peak, used)
 	tell := passed && !w.told
 	w.told = w.told || tell

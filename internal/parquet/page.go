@@ -75,7 +75,7 @@ func (w *Writer) encodePage(c *chunk, column, n int) error {
 	}
 	c.rows += int64(n)
 	c.nulls += int64(n - c.n)
-	c.staging.reset()
+	c.reset()
 	return nil
 }
 
@@ -131,7 +131,7 @@ func (w *Writer) tryDictionary(c *chunk, column, n int) bool {
 // encodeValues encodes the staged values by the dictionary, as far as limit allows, and takes its new values into the statistics.
 func (w *Writer) encodeValues(c *chunk, col *Column, limit int) bool {
 	d, s := c.dict, &w.scratch
-	staged := c.staging.bytes()[head:]
+	staged := c.bytes()[head:]
 	codes := s.codes[:c.n]
 	switch {
 	case col.text() && c.long:
@@ -208,7 +208,7 @@ func narrow(dst []byte, keys []uint64) []byte {
 // plain returns the staged page as PLAIN, and takes its values into the statistics.
 func (w *Writer) plain(c *chunk, col *Column, n int) []byte {
 	s := &w.scratch
-	staged := c.staging.bytes()
+	staged := c.bytes()
 	switch {
 	case col.text():
 		s.payload = w.levels(c, n)

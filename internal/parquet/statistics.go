@@ -53,7 +53,7 @@ func extremes[T cmp.Ordered](e *extent, values []T, bits func(T) uint64, o order
 		if v > hi {
 			hi = v
 		}
-		nan = nan || v != v //nolint:staticcheck // of floating point numbers, NaN differs from itself
+		nan = nan || v != v // of numbers, NaN alone differs from itself
 	}
 	if nan {
 		e.none = true // parquet.thrift, TypeDefinedOrder: NaNs are not written to min or max
@@ -126,13 +126,13 @@ func (e *extent) bounds(c *Column) (least, most []byte, ok bool) {
 	if !e.any || e.none {
 		return nil, nil, false
 	}
-	switch {
-	case c.order == decimalwise:
+	switch c.order {
+	case decimalwise:
 		least, most = bytes.Clone(e.least), bytes.Clone(e.most)
 		least[0] ^= 0x80
 		most[0] ^= 0x80
 		return least, most, true
-	case c.order == bytewise:
+	case bytewise:
 		return e.least, e.most, true
 	}
 	lo, hi := e.min, e.max

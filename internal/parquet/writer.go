@@ -197,7 +197,7 @@ func (w *Writer) stage(f *file, rows []uint16) (full bool) {
 		c, col := &f.chunks[i], &w.columns[i]
 		c.room(c.n+len(rows), col.width, w.pageRows)
 		c.gather(col, w.rows[i], rows, f.n)
-		if m := c.staging.memory(); m != c.ownStaging {
+		if m := c.memory(); m != c.ownStaging {
 			w.staged += m - c.ownStaging
 			c.ownStaging = m
 		}
