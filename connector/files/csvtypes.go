@@ -3,6 +3,7 @@ package files
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,23 +39,16 @@ func (c *csvCounts) fields() []*int64 {
 func csvQuery(column string) []string {
 	q := duck.Ident(column)
 	t := "trim(" + q + ", ' ')"
-	match := func(text, pattern string) string { return "regexp_full_match(" + text + ", '" + pattern + "')" }
 	as := func(pattern, typ string) string {
-		return match(q, pattern) + " AND TRY_CAST(" + q + " AS " + typ + ") IS NOT NULL"
+		return matches(q, pattern) + " AND TRY_CAST(" + q + " AS " + typ + ") IS NOT NULL"
 	}
-	number := match(t, `-?(0|[1-9][0-9]*|(0|[1-9][0-9]*)?\.[0-9]+|(0|[1-9][0-9]*)\.)([eE][+-]?[0-9]+)?`)
-	double := "TRY_CAST(" + t + " AS DOUBLE)"
-	digits := "ltrim(regexp_replace(regexp_replace(" + t + ", '[eE].*', ''), '[^0-9]', '', 'g'), '0')"
-	// A DOUBLE holds 15 significant digits (DBL_DIG of C), and any number that it prints.
-	exact := "coalesce(isfinite(" + double + ") AND (length(" + digits + ") <= 15 AND (" + digits + " = '' OR abs(" + double + ") > 1e-300) OR " +
-		double + "::VARCHAR IN (" + t + ", " + t + " || '.0')), false)"
+	number := matches(t, csvNumber)
 	plain := number + " AND NOT regexp_matches(" + t + ", '[eE]')"
-	const day, clock = "[0-9]{4}-[0-9]{2}-[0-9]{2}", `[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?`
 	var out []string
 	for _, condition := range []string{
 		q + " IS NOT NULL", q + " = ''",
-		match(t, "0|-?[1-9][0-9]*") + " AND TRY_CAST(" + t + " AS BIGINT) IS NOT NULL",
-		number, number + " AND NOT " + exact, number + " AND NOT (" + plain + ")",
+		matches(t, csvInteger) + " AND TRY_CAST(" + t + " AS BIGINT) IS NOT NULL",
+		number, number + " AND NOT " + exactFloat(t, "DOUBLE"), number + " AND NOT (" + plain + ")",
 	} {
 		out = append(out, "count(*) FILTER (WHERE "+condition+")")
 	}
@@ -62,8 +56,8 @@ func csvQuery(column string) []string {
 		"coalesce(max(length(regexp_extract("+t+", '^-?([0-9]*)', 1))) FILTER (WHERE "+plain+"), 0)",
 		"coalesce(max(length(regexp_extract("+t+`, '\.([0-9]*)$', 1))) FILTER (WHERE `+plain+"), 0)")
 	for _, condition := range []string{
-		q + " IN ('nan', 'inf', '-inf')", q + " IN ('true', 'false', 'True', 'False', 'TRUE', 'FALSE')",
-		as(day, "DATE"), as(day+"[ T]"+clock, "TIMESTAMP"), as(day+"[ T]"+clock+`(Z|[+-][0-9]{2}(:?[0-9]{2})?)`, "TIMESTAMPTZ"), as(clock, "TIME"),
+		q + " IN " + csvSpecials, q + " IN " + csvBooleans,
+		as(csvDay, "DATE"), as(csvDay+"[ T]"+csvClock, "TIMESTAMP"), as(csvDay+"[ T]"+csvClock+csvZone, "TIMESTAMPTZ"), as(csvClock, "TIME"),
 	} {
 		out = append(out, "count(*) FILTER (WHERE "+condition+")")
 	}
@@ -211,9 +205,16 @@ func (c *csvColumn) join(path string, counts csvCounts) {
 }
 
 // decide returns the columns' types, and whether "" is NULL: where that alone keeps a column from being a number, a date or the like.
-func (u *csvSurvey) decide(warn func(string, ...any)) (shape, bool) {
+// The columns that types declares are not decided.
+func (u *csvSurvey) decide(types []drover.Pair, warn func(string, ...any)) (shape, bool) {
+	declared := func(c *csvColumn) bool {
+		return slices.ContainsFunc(types, func(p drover.Pair) bool { return strings.EqualFold(p.Key, c.name) })
+	}
 	quotedNulls := false
 	for _, c := range u.columns {
+		if declared(c) {
+			continue
+		}
 		with := c.kind(true)
 		quotedNulls = quotedNulls || c.blank > 0 && with != "VARCHAR" && with != nullType
 	}
@@ -221,7 +222,7 @@ func (u *csvSurvey) decide(warn func(string, ...any)) (shape, bool) {
 	for _, c := range u.columns {
 		typ := c.kind(quotedNulls)
 		sh = append(sh, drover.Column{Name: c.name, Type: typ})
-		if typ != "VARCHAR" {
+		if typ != "VARCHAR" || declared(c) {
 			continue
 		}
 		var says []string

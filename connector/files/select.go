@@ -24,6 +24,9 @@ func (r *relation) union(parts []part) string {
 		for _, h := range parseHive(p.Rel) {
 			id += "\x00" + h.Column
 		}
+		if r.sv.Format == formatCSV && p.Size > sampleAll {
+			id += "\x00" // no column's name is empty
+		}
 		if p.To > 0 || r.arrow != nil || shadowed(r.shapes[kind]) {
 			id = "alone" + strconv.Itoa(i)
 		}
@@ -69,7 +72,9 @@ func (r *relation) group(kind int, parts []part) string {
 			}
 		} else if i := sh.Index(c.Name); i >= 0 {
 			expr = duck.Ident(sh[i].Name)
-			if r.sv.Format == formatCSV || r.sv.Format == formatJSON || sh[i].Type != c.Type {
+			if r.checks(parts[0].piece, c.Name) {
+				expr = checkedCSV(c.Name, expr, c.Type, r.fileName(parts))
+			} else if r.sv.Format == formatCSV || r.sv.Format == formatJSON || sh[i].Type != c.Type {
 				expr = "CAST(" + expr + " AS " + c.Type + ")"
 			}
 		}
@@ -127,17 +132,21 @@ func (r *relation) hiveValue(c drover.Column, parts []part, h int) string {
 
 // sameAsFolder is a folder's value where the file's own column of that name has it too, and else an error.
 func (r *relation) sameAsFolder(c drover.Column, folder, column string, parts []part) string {
+	message := duck.Literal("column " + c.Name + " is in a file and in its folder's name, with different values: ")
+	return "CASE WHEN CAST(" + column + " AS " + c.Type + ") IS NOT DISTINCT FROM " + folder + " THEN " + folder +
+		" ELSE CAST(error(" + message + " || coalesce(CAST(" + column + " AS VARCHAR), 'NULL') || ' and ' || coalesce(CAST(" + folder + " AS VARCHAR), 'NULL') || ' in ' || " + r.fileName(parts) + ") AS " + c.Type + ") END"
+}
+
+// fileName is the path of the file that a row is in.
+func (r *relation) fileName(parts []part) string {
 	names := make([]string, len(parts))
 	for i, p := range parts {
 		names[i] = duck.Literal(p.path(r.sv.Roots))
 	}
-	file := names[0]
-	if len(parts) > 1 {
-		file = pick("[" + strings.Join(names, ",") + "]::VARCHAR[]")
+	if len(parts) == 1 {
+		return names[0]
 	}
-	message := duck.Literal("column " + c.Name + " is in a file and in its folder's name, with different values: ")
-	return "CASE WHEN CAST(" + column + " AS " + c.Type + ") IS NOT DISTINCT FROM " + folder + " THEN " + folder +
-		" ELSE CAST(error(" + message + " || coalesce(CAST(" + column + " AS VARCHAR), 'NULL') || ' and ' || coalesce(CAST(" + folder + " AS VARCHAR), 'NULL') || ' in ' || " + file + ") AS " + c.Type + ") END"
+	return pick("[" + strings.Join(names, ",") + "]::VARCHAR[]")
 }
 
 // reader is the call that reads the files.
@@ -153,19 +162,19 @@ func (r *relation) reader(sh drover.Schema, parts []part) string {
 	switch r.sv.Format {
 	case formatCSV:
 		return fmt.Sprintf("read_csv(%s, hive_partitioning=false, compression=%s, %s, columns=%s)",
-			literals(paths), duck.Literal("auto"), r.sv.Dialect.options(), r.columns(sh))
+			literals(paths), duck.Literal("auto"), r.sv.Dialect.options(), r.columns(sh, parts[0].piece))
 	case formatJSON:
-		return fmt.Sprintf("read_json(%s, format='auto', hive_partitioning=false, columns=%s)", literals(paths), r.columns(sh))
+		return fmt.Sprintf("read_json(%s, format='auto', hive_partitioning=false, columns=%s)", literals(paths), r.columns(sh, parts[0].piece))
 	}
 	return fmt.Sprintf("read_parquet(%s, hive_partitioning=false, union_by_name=false)", literals(paths))
 }
 
 // columns is the names of text files' columns with the types that they were bound to.
-func (r *relation) columns(sh drover.Schema) string {
+func (r *relation) columns(sh drover.Schema, p piece) string {
 	cols := make([]string, len(sh))
 	for i, c := range sh {
 		typ := "VARCHAR"
-		if j := r.schema.Index(c.Name); j >= 0 {
+		if j := r.schema.Index(c.Name); j >= 0 && !r.checks(p, c.Name) {
 			typ = r.schema[j].Type
 		}
 		cols[i] = duck.Literal(c.Name) + ": " + duck.Literal(typ)

@@ -18,6 +18,8 @@ type Source struct {
 	Format string `json:"format,omitempty" jsonschema:"enum=parquet,enum=csv,enum=json,enum=arrow"`
 	// NoHeader says that the first line of the CSV files is data: the columns are column0, column1 and so on.
 	NoHeader bool `json:"no_header,omitempty"`
+	// Types gives columns of CSV files their types, in the place of those that their values suggest.
+	Types []drover.Pair `json:"types,omitempty"`
 }
 
 // In reads the files at the given paths.

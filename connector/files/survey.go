@@ -25,6 +25,8 @@ type survey struct {
 	Hive []drover.Column `json:"hive,omitempty"`
 	// Dialect is set for CSV.
 	Dialect *dialect `json:"dialect,omitempty"`
+	// Types is the CSV columns whose types the job declares.
+	Types drover.Schema `json:"types,omitempty"`
 	// Files, Bytes and Digest tell whether the list of files is still the same.
 	Files  int64  `json:"files"`
 	Bytes  int64  `json:"bytes"`
@@ -120,8 +122,15 @@ func (s *source) look(ctx context.Context, session *duck.Session, roots []root) 
 	}
 	if sv.Format == formatCSV {
 		var sh shape
-		sh, sv.Dialect.QuotedNulls = csvs.decide(s.env.Warn)
+		sh, sv.Dialect.QuotedNulls = csvs.decide(s.spec.Types, s.env.Warn)
+		if err := sv.declare(ctx, session, s.spec.Types, sh); err != nil {
+			return nil, err
+		}
 		u.guess(sh)
+	}
+	if sv.Format != formatCSV && len(s.spec.Types) > 0 {
+		return nil, drover.Errorf(drover.Invalid, "types is for csv files, and the files are %s", sv.Format).
+			WithField("source.files.types").WithHint("add a step such as cast: {%s: %s}", s.spec.Types[0].Key, s.spec.Types[0].Value)
 	}
 	if sv.Format == formatJSON {
 		sh, err := jsonColumns(ctx, session, all, sv.Bytes)

@@ -2,6 +2,7 @@ package files
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,6 +18,9 @@ var codecs = map[string][]string{
 	"arrow":   {"zstd", "lz4", "uncompressed"},
 }
 
+// plainType matches types whose values are no lists and have no fields.
+var plainType = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_ ]*(\( *[0-9]+ *(, *[0-9]+ *)?\))?$`)
+
 // Validate refuses a source that is wrong whatever lies at its path. The error's Field is relative to the source.
 func (s *Source) Validate() error {
 	if err := vocabulary.Check(s); err != nil {
@@ -25,6 +29,16 @@ func (s *Source) Validate() error {
 	if s.NoHeader && s.Format != "" && s.Format != formatCSV {
 		return drover.Errorf(drover.Invalid, "no_header is for csv files, and the format is %s", s.Format).
 			WithField("no_header").WithHint("Remove no_header.")
+	}
+	if len(s.Types) > 0 && s.Format != "" && s.Format != formatCSV {
+		return drover.Errorf(drover.Invalid, "types is for csv files, and the format is %s", s.Format).
+			WithField("types").WithHint("Remove types, and add a step cast.")
+	}
+	for _, p := range s.Types {
+		if !plainType.MatchString(p.Value) {
+			return drover.Errorf(drover.Invalid, "types gives column %s the type %q, which is no plain type", p.Key, p.Value).
+				WithField("types." + p.Key).WithHint("Write a type of DuckDB's, such as VARCHAR, BIGINT, DOUBLE, DECIMAL(12,2), DATE or TIMESTAMP.")
+		}
 	}
 	for i, path := range s.Path {
 		field := fmt.Sprintf("path[%d]", i)
