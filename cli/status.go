@@ -76,7 +76,7 @@ type runStatus struct {
 }
 
 func statusOf(ctx context.Context, l ledger.Ledger, r ledger.Run) (runStatus, error) {
-	t, err := l.Totals(ctx, r.UID)
+	t, err := l.Totals(ctx, r.UID, 0)
 	if err != nil {
 		return runStatus{}, fmt.Errorf("read the totals of run %s: %w", r.ID, err)
 	}

@@ -100,7 +100,9 @@ type Request struct {
 // Want says what a driver is ready to take.
 type Want struct {
 	Worker string
-	Lease  time.Duration
+	// Stage is the stage whose chunks are wanted. The driver sees to it that what the stage reads is complete.
+	Stage int
+	Lease time.Duration
 	// MaxBytes and MaxChunks bound a task. At least one chunk is returned whatever its size. 0 means no bound.
 	MaxBytes  int64
 	MaxChunks int
@@ -143,7 +145,7 @@ type Failure struct {
 	Error        *drover.Error
 }
 
-// Totals are the sums over a run's chunks.
+// Totals are the sums over the chunks of one stage of a run.
 type Totals struct {
 	Chunks                             map[ChunkState]int64
 	RowsIn, RowsOut, BytesIn, BytesOut int64 // of finished chunks
@@ -188,6 +190,9 @@ type Ledger interface {
 	// AddChunks adds a stage's chunks, numbered by their IDs. Adding a chunk again changes nothing. It streams: memory does not grow with
 	// the number of chunks. Estimates are kept. Each batch renews the planner's lease; ErrFenced if driver holds the run no longer.
 	AddChunks(ctx context.Context, uid, driver string, stage int, chunks iter.Seq2[connector.Chunk, error]) error
+	// AddStage adds all chunks of a later stage to a run that is open, whose earlier stages' chunks are all finished. Where the stage has
+	// chunks already it changes nothing: the first driver's cut holds. ErrFenced if the run is not open, or an earlier chunk is not finished.
+	AddStage(ctx context.Context, uid string, stage int, chunks []connector.Chunk) error
 	// Renew extends the planner's or the publisher's lease of driver. ErrFenced if it is another's by now.
 	Renew(ctx context.Context, uid, driver string, lease time.Duration) error
 	// Evict lets the leases on a run's chunks and on the run itself expire now, of those holders (Want.Worker, Request.Driver) for
@@ -199,7 +204,7 @@ type Ledger interface {
 	// fingerprint that they ran with.
 	SetDoc(ctx context.Context, uid, fingerprint string, doc json.RawMessage) error
 
-	// Claim takes neighbouring pending chunks and expired running ones: consecutive IDs of one stage, the lowest first. It returns a
+	// Claim takes neighbouring pending chunks and expired running ones: consecutive IDs of the wanted stage, the lowest first. It returns a
 	// Task without chunks when there is nothing to claim now; Totals says whether anything is left. ErrFenced if the run is over.
 	// An expired lease counts neither as an attempt nor as a loss: a killed driver is no fault of its chunks.
 	Claim(ctx context.Context, uid string, want Want) (Task, error)
@@ -214,7 +219,7 @@ type Ledger interface {
 	// SplitChunk replaces the one chunk of a claim by parts, which get new IDs after all others of the stage.
 	SplitChunk(ctx context.Context, uid string, token int64, parts []connector.Chunk) error
 	// Reopen returns finished chunks, whose rows were found gone, to pending, and a publishing run to open. Reason is kept in their
-	// error. ErrFenced if the run is over.
+	// error. ErrFenced if the run is over, or is publishing and has a later stage: what that one has read is not needed any more.
 	Reopen(ctx context.Context, uid string, stage int, chunkIDs []int64, reason string) error
 	// RetryErrors returns all chunks in error, or those of the given keys, to pending with their attempts and losses reset, and a
 	// failed run to open. ErrFenced if the run is finished or abandoned.
@@ -234,8 +239,8 @@ type Ledger interface {
 	Run(ctx context.Context, job, id string) (Run, error)
 	// Runs yields the newest runs first.
 	Runs(ctx context.Context, limit int) ([]Run, error)
-	// Totals sums up a run's chunks.
-	Totals(ctx context.Context, uid string) (Totals, error)
+	// Totals sums up the chunks of one stage of a run.
+	Totals(ctx context.Context, uid string, stage int) (Totals, error)
 	// Chunks yields a run's chunks by stage and ID; of the given states only, where any are given.
 	Chunks(ctx context.Context, uid string, states ...ChunkState) iter.Seq2[ChunkRow, error]
 

@@ -298,7 +298,7 @@ func (r *runner) undo(ctx context.Context, old doc) error {
 		return nil
 	}
 	if c, ok := r.o.Job.Sink.(earlyCommitter); ok && c.CommitsEarly() && !r.o.KeepCommitted {
-		t, err := r.ledger.Totals(ctx, r.run.UID)
+		t, err := r.ledger.Totals(ctx, r.run.UID, 0)
 		if err != nil {
 			return fmt.Errorf("read the run's totals from the ledger: %w", err)
 		}

@@ -45,7 +45,7 @@ const (
 
 // process claims and executes tasks until nothing is left for this process.
 func (r *runner) process(ctx context.Context) (end, error) {
-	totals, err := r.ledger.Totals(ctx, r.run.UID)
+	totals, err := r.ledger.Totals(ctx, r.run.UID, 0)
 	if err != nil {
 		return 0, fmt.Errorf("read the run's totals from the ledger: %w", err)
 	}
@@ -233,7 +233,7 @@ func (p *pool) over(ctx context.Context, draining bool) (end, error, bool) {
 	if p.closed {
 		return elsewhere, nil, true
 	}
-	t, err := p.ledger.Totals(ctx, p.run.UID)
+	t, err := p.ledger.Totals(ctx, p.run.UID, 0)
 	if err != nil {
 		return 0, fmt.Errorf("read the run's totals from the ledger: %w", err), true
 	}

@@ -213,7 +213,7 @@ func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error)
 	if err != nil {
 		return Summary{}, fmt.Errorf("read the run from the ledger: %w", err)
 	}
-	t, err := r.ledger.Totals(ctx, r.run.UID)
+	t, err := r.ledger.Totals(ctx, r.run.UID, 0)
 	if err != nil {
 		return Summary{}, fmt.Errorf("read the run's totals from the ledger: %w", err)
 	}

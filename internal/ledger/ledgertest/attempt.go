@@ -111,7 +111,7 @@ func testFail(t *testing.T, fixture Fixture) {
 			t.Error(diff)
 		}
 		b.claim(0, 4)
-		totals, err := b.Totals(t.Context(), b.uid)
+		totals, err := b.Totals(t.Context(), b.uid, 0)
 		if err != nil || totals.Total() != 4 || totals.Chunks[ledger.Split] != 1 {
 			t.Errorf("%+v %v", totals, err)
 		}
@@ -160,7 +160,7 @@ func testFinish(t *testing.T, fixture Fixture) {
 			b.must(err)
 			break // a reader may stop early
 		}
-		totals, err := b.Totals(t.Context(), b.uid)
+		totals, err := b.Totals(t.Context(), b.uid, 0)
 		if err != nil || totals.RowsIn != 1<<40+10 || totals.RowsOut != 8 || totals.BytesIn != 104 || totals.BytesOut != 65 || totals.PeakMemory != 1003 {
 			t.Errorf("%+v %v", totals, err)
 		}
@@ -334,7 +334,7 @@ func testScale(t *testing.T, fixture Fixture) {
 			t.Errorf("%d tasks", tasks)
 		}
 		begin = time.Now()
-		totals, err := b.Totals(t.Context(), b.uid)
+		totals, err := b.Totals(t.Context(), b.uid, 0)
 		if err != nil || totals.Chunks[ledger.ChunkFinished] != n || totals.RowsIn != 5*n {
 			t.Errorf("%+v %v", totals, err)
 		}

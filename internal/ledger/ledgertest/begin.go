@@ -195,8 +195,8 @@ func testPlan(t *testing.T, fixture Fixture) {
 		}
 		b.start()
 		b.want(b.AddChunks(t.Context(), b.uid, "driver", 0, numbered(1)), ledger.ErrFenced)
-		totals, err := b.Totals(t.Context(), b.uid)
-		if err != nil || totals.PendingRows != 2502 || totals.PendingBytes != 25020 || totals.Total() != 2502 {
+		totals, err := b.Totals(t.Context(), b.uid, 0)
+		if err != nil || totals.PendingRows != 2500 || totals.PendingBytes != 25000 || totals.Total() != 2500 {
 			t.Errorf("%+v %v", totals, err)
 		}
 	})

@@ -42,18 +42,6 @@ func testClaim(t *testing.T, fixture Fixture) {
 		b.fail(second, ledger.Failure{Verdict: ledger.Release})
 		b.claim(0, 2, 3, 4, 5)
 	})
-	t.Run("never joins stages", func(t *testing.T) {
-		b := empty(t, fixture)
-		b.add(0, numbered(2))
-		b.add(1, numbered(5))
-		b.start()
-		if task := b.claim(0, 0, 1); task.Stage != 0 {
-			t.Error(task.Stage)
-		}
-		if task := b.claim(0, 0, 1, 2, 3, 4); task.Stage != 1 {
-			t.Error(task.Stage)
-		}
-	})
 	t.Run("takes only the keys that are wanted", func(t *testing.T) {
 		b := started(t, fixture, 10)
 		only := ledger.Want{Only: []string{"k3", "k4", "k7", "nope"}}

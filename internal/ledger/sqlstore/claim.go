@@ -13,12 +13,12 @@ import (
 const claimable = ` FROM @table(chunk) @indexed(chunk_claimable)
 	WHERE run_id = $1 AND state IN ('pending', 'running')
 	AND (state = 'pending' AND (not_before IS NULL OR not_before <= now()) OR state = 'running' AND lease_until <= now())
-	AND (stage, id) > ($2, $3) AND EXISTS (SELECT 1 FROM @table(run) WHERE uid = $1 AND state = 'open')`
+	AND stage = $2 AND id > $3 AND EXISTS (SELECT 1 FROM @table(run) WHERE uid = $1 AND state = 'open')`
 
 const (
 	selectClaimable = `SELECT stage, id, key, bounds, estimated_rows, estimated_bytes, attempts, losses,
 		coalesce(pack_limit, 0), state, coalesce(token, 0)` + claimable
-	claimOrder  = ` ORDER BY stage, id LIMIT $4 @skiplocked`
+	claimOrder  = ` ORDER BY id LIMIT $4 @skiplocked`
 	selectAny   = selectClaimable + claimOrder
 	selectOnly  = selectClaimable + ` AND key @any($5)` + claimOrder
 	existsAny   = `SELECT 1` + claimable + ` LIMIT 1`
@@ -67,7 +67,7 @@ type picked struct {
 
 func claim(tx Tx, uid string, want ledger.Want) (task ledger.Task, contended bool, err error) {
 	p := picked{packer: ledger.NewPacker(want)}
-	afterStage, afterID := -1, int64(-1)
+	after := int64(-1)
 	for batch := 32; !p.full; batch *= 8 {
 		if room := p.packer.Room(); room >= 0 {
 			batch = min(batch, room)
@@ -76,14 +76,14 @@ func claim(tx Tx, uid string, want ledger.Want) (task ledger.Task, contended boo
 			break
 		}
 		got := 0
-		query, args := selectAny, []any{uid, afterStage, afterID, batch}
+		query, args := selectAny, []any{uid, want.Stage, after, batch}
 		if len(want.Only) > 0 {
 			query, args = selectOnly, append(args, want.Only)
 		}
 		err := tx.Query(func(r Row) error {
 			got++
 			var err error
-			afterStage, afterID, err = p.add(r)
+			after, err = p.add(r)
 			return err
 		}, query, args...)
 		if err != nil {
@@ -102,18 +102,19 @@ func claim(tx Tx, uid string, want ledger.Want) (task ledger.Task, contended boo
 }
 
 // add looks at the next candidate.
-func (p *picked) add(r Row) (stage int, id int64, err error) {
+func (p *picked) add(r Row) (id int64, err error) {
 	var c connector.Chunk
+	var stage int
 	var bounds *string
 	var attempts, losses, limit int
 	var state ledger.ChunkState
 	var token int64
 	if err := r.Scan(&stage, &c.ID, &c.Key, &bounds, &c.Rows, &c.Bytes, &attempts, &losses, &limit, &state, &token); err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	if p.full || !p.packer.Take(ledger.Candidate{Stage: stage, ID: c.ID, Bytes: c.Bytes, Limit: limit}) {
 		p.full = true
-		return stage, c.ID, nil
+		return c.ID, nil
 	}
 	c.Bounds = rawOf(bounds)
 	if state == ledger.Running {
@@ -122,7 +123,7 @@ func (p *picked) add(r Row) (stage int, id int64, err error) {
 	p.task.Stage = stage
 	p.task.Chunks = append(p.task.Chunks, c)
 	p.task.Attempts, p.task.Losses = max(p.task.Attempts, attempts), max(p.task.Losses, losses)
-	return stage, c.ID, nil
+	return c.ID, nil
 }
 
 // take makes the picked chunks running under a new token. They are locked by now, and their IDs consecutive.
@@ -152,7 +153,7 @@ func nothing(tx Tx, uid string, want ledger.Want) (contended bool, err error) {
 	if state.Over() {
 		return false, ledger.ErrFenced
 	}
-	query, args := existsAny, []any{uid, -1, -1}
+	query, args := existsAny, []any{uid, want.Stage, -1}
 	if len(want.Only) > 0 {
 		query, args = existsOnly, append(args, want.Only)
 	}

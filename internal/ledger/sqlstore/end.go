@@ -123,6 +123,16 @@ func (s *Store) Reopen(ctx context.Context, uid string, stage int, chunkIDs []in
 		if state != ledger.Open && state != ledger.Publishing {
 			return ledger.ErrFenced
 		}
+		if state == ledger.Publishing {
+			var one int64
+			later, err := first(tx, []any{&one}, `SELECT 1 FROM @table(chunk) WHERE run_id = $1 AND stage > $2 LIMIT 1`, uid, stage)
+			if err != nil {
+				return err
+			}
+			if later {
+				return ledger.ErrFenced
+			}
+		}
 		n, err := tx.Exec(`UPDATE @table(chunk) SET state = 'pending', receipt = NULL, rows_in = 0, rows_out = 0, bytes_in = 0,
 				bytes_out = 0, peak_memory_bytes = 0, finished_at = NULL, error = $4, error_detail = $5
 			WHERE run_id = $1 AND stage = $2 AND id @any($3) AND state = 'finished'`,

@@ -80,6 +80,41 @@ func (s *Store) AddChunks(ctx context.Context, uid, driver string, stage int, ch
 	return flush()
 }
 
+// AddStage implements ledger.Ledger.
+func (s *Store) AddStage(ctx context.Context, uid string, stage int, chunks []connector.Chunk) error {
+	added := make([]newChunk, len(chunks))
+	for i, c := range chunks {
+		added[i] = newChunk{ID: c.ID, Key: clean(c.Key), Bounds: c.Bounds, Rows: c.Rows, Bytes: c.Bytes}
+	}
+	err := s.db.Write(ctx, true, func(tx Tx) error {
+		state, err := stateOf(tx, uid, " @lock")
+		if err != nil {
+			return err
+		}
+		if state != ledger.Open {
+			return ledger.ErrFenced
+		}
+		var one int64
+		for _, check := range []struct {
+			where string
+			err   error
+		}{
+			{`stage < $2 AND state NOT IN ('finished', 'split')`, ledger.ErrFenced},
+			{`stage = $2`, nil},
+		} {
+			found, err := first(tx, []any{&one}, `SELECT 1 FROM @table(chunk) WHERE run_id = $1 AND `+check.where+` LIMIT 1`, uid, stage)
+			if err != nil {
+				return err
+			}
+			if found {
+				return check.err
+			}
+		}
+		return insert(tx, uid, stage, 0, added)
+	})
+	return wrap(err, "add stage %d to run %s", stage, uid)
+}
+
 // SplitChunk implements ledger.Ledger.
 func (s *Store) SplitChunk(ctx context.Context, uid string, token int64, parts []connector.Chunk) error {
 	if len(parts) == 0 {

@@ -49,7 +49,7 @@ func (s *Store) Runs(ctx context.Context, limit int) ([]ledger.Run, error) {
 }
 
 // Totals implements ledger.Ledger.
-func (s *Store) Totals(ctx context.Context, uid string) (ledger.Totals, error) {
+func (s *Store) Totals(ctx context.Context, uid string, stage int) (ledger.Totals, error) {
 	t := ledger.Totals{Chunks: map[ledger.ChunkState]int64{}}
 	err := s.db.Read(ctx, func(tx Tx) error {
 		return tx.Query(func(r Row) error {
@@ -70,9 +70,9 @@ func (s *Store) Totals(ctx context.Context, uid string) (ledger.Totals, error) {
 			return nil
 		}, `SELECT state, count(*), CAST(sum(rows_in) AS bigint), CAST(sum(rows_out) AS bigint), CAST(sum(bytes_in) AS bigint),
 			CAST(sum(bytes_out) AS bigint), max(peak_memory_bytes), CAST(sum(estimated_rows) AS bigint),
-			CAST(sum(estimated_bytes) AS bigint) FROM @table(chunk) WHERE run_id = $1 GROUP BY state`, uid)
+			CAST(sum(estimated_bytes) AS bigint) FROM @table(chunk) WHERE run_id = $1 AND stage = $2 GROUP BY state`, uid, stage)
 	})
-	return t, wrap(err, "sum up run %s", uid)
+	return t, wrap(err, "sum up stage %d of run %s", stage, uid)
 }
 
 // Receipts implements ledger.Ledger.
