@@ -43,6 +43,20 @@ type Run struct {
 	StartedAt time.Time `json:"started_at"`
 	// State is what Sink.Begin returned.
 	State json.RawMessage `json:"state,omitempty"`
+	// Fence is set for Sink.Begin where the ledger is in a database that a sink could write to.
+	Fence *Fence `json:"-"`
+}
+
+// Fence lets a sink whose target is in the ledger's own database check an attempt's token in the transaction of its rows, without knowing
+// the ledger (exactness.md 9).
+type Fence struct {
+	// Database is the ledger's, as pgident.Database names it.
+	Database string `json:"database"`
+	// Known counts the runs with uid $1: one, where this is the ledger that the run is in.
+	Known string `json:"known"`
+	// Held counts the chunks of run $1, stage $2 and IDs $3 (a bigint array) that the attempt with token $4 still holds, and keeps them from being
+	// claimed until the transaction ends.
+	Held string `json:"held"`
 }
 
 // Attempt is one try of a task.

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -254,21 +253,4 @@ func describeFields(ctx context.Context, conn *pgx.Conn, fields []pgconn.FieldDe
 		}
 	}
 	return columns, nil
-}
-
-// systemIdentifier returns a text that is the same however this database is reached, and no other's.
-func systemIdentifier(ctx context.Context, conn *pgx.Conn) (string, error) {
-	var database string
-	if err := conn.QueryRow(ctx, "SELECT format('%s/%s', oid, datname) FROM pg_database WHERE datname = current_database()").Scan(&database); err != nil {
-		return "", wrap(err, "identify the database")
-	}
-	var system string
-	err := conn.QueryRow(ctx, "SELECT system_identifier::text FROM pg_control_system()").Scan(&system)
-	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
-		return "unknown/" + database, nil // a service that hides it
-	}
-	if err != nil {
-		return "", wrap(err, "identify the server")
-	}
-	return fmt.Sprintf("%s/%s", system, database), nil
 }

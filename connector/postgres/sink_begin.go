@@ -20,9 +20,13 @@ func (s *tableSink) Begin(ctx context.Context, run connector.Run, output drover.
 		return nil, err
 	}
 	defer s.release(conn)
+	held, err := s.heldByLedger(ctx, conn, run)
+	if err != nil {
+		return nil, err
+	}
 	var st sinkState
 	for try := 1; ; try++ {
-		st, err = s.begin(ctx, conn, run, output)
+		st, err = s.begin(ctx, conn, run, output, held)
 		// A ledger in the same database creates the schema too, and does not know this lock.
 		if try == 3 || !hasState(err, "42P06", "42P07", "23505") {
 			break
@@ -36,7 +40,7 @@ func (s *tableSink) Begin(ctx context.Context, run connector.Run, output drover.
 }
 
 // begin is the transaction of Begin.
-func (s *tableSink) begin(ctx context.Context, conn *pgx.Conn, run connector.Run, output drover.Schema) (st sinkState, err error) {
+func (s *tableSink) begin(ctx context.Context, conn *pgx.Conn, run connector.Run, output drover.Schema, held string) (st sinkState, err error) {
 	err = s.transaction(ctx, conn, "begin run "+run.ID+" in "+s.spec.Table, settings{lockTimeout: lockTimeout}, func(tx pgx.Tx) error {
 		if err := s.ensureOwn(ctx, tx); err != nil {
 			return err
@@ -53,19 +57,20 @@ func (s *tableSink) begin(ctx context.Context, conn *pgx.Conn, run connector.Run
 			return refuse("%s has lost every trace of run %s: its gate is gone from schema %s", s.spec.URL, run.ID, s.schema).
 				WithHint("check what the table holds, then start afresh with --new")
 		}
-		st, err = s.start(ctx, tx, run, output)
+		st, err = s.start(ctx, tx, run, output, held)
 		return err
 	})
 	return st, err
 }
 
 // start opens the gate of a new run.
-func (s *tableSink) start(ctx context.Context, tx pgx.Tx, run connector.Run, output drover.Schema) (sinkState, error) {
+func (s *tableSink) start(ctx context.Context, tx pgx.Tx, run connector.Run, output drover.Schema, held string) (sinkState, error) {
 	d, err := s.design(ctx, tx.Conn(), run, output)
 	if err != nil {
 		return sinkState{}, err
 	}
 	st := d.state
+	st.Held = held
 	if err := s.refuseRows(ctx, tx.Conn(), st); err != nil {
 		return st, err
 	}

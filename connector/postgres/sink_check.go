@@ -8,6 +8,7 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/pgident"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -20,9 +21,9 @@ func (s *tableSink) Check(ctx context.Context, output drover.Schema) (connector.
 		return check, err
 	}
 	defer s.release(conn)
-	identity, err := systemIdentifier(ctx, conn)
+	identity, err := pgident.Database(ctx, conn)
 	if err != nil {
-		return check, err
+		return check, wrap(err, "look at the target")
 	}
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {

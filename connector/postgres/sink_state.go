@@ -42,6 +42,8 @@ type sinkState struct {
 	Ignore bool     `json:"ignore,omitempty"`
 	// Definition is the target's when the run began, for replace.
 	Definition []string `json:"definition,omitempty"`
+	// Held is the Held of connector.Fence, where the ledger is in the target's database.
+	Held string `json:"held,omitempty"`
 	// Built says that the staging table has its indexes and constraints.
 	Built bool `json:"built,omitempty"`
 }

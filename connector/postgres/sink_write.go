@@ -75,7 +75,10 @@ func (s *tableSink) Write(ctx context.Context, attempt connector.Attempt, open o
 			return err
 		}
 		fault.Point(ctx)
-		return s.passGate(ctx, tx, run, st)
+		if err := s.passGate(ctx, tx, run, st); err != nil {
+			return err
+		}
+		return passLedger(ctx, tx, attempt, st, rest)
 	})
 	fault.Point(ctx)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/memory"
+	"github.com/droverdata/drover/internal/pgident"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -257,9 +258,9 @@ func (s *source) Identity(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer s.end(ctx, conn)
-	system, err := systemIdentifier(ctx, conn)
+	system, err := pgident.Database(ctx, conn)
 	if err != nil {
-		return "", err
+		return "", wrap(err, "look at the source")
 	}
 	if d.table != nil {
 		return fmt.Sprintf("postgres:%s/%d", system, d.table.oid), nil

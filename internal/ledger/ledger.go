@@ -244,6 +244,9 @@ type Ledger interface {
 	// Chunks yields a run's chunks by stage and ID; of the given states only, where any are given.
 	Chunks(ctx context.Context, uid string, states ...ChunkState) iter.Seq2[ChunkRow, error]
 
+	// Fence describes the ledger to a sink that may find itself in the same database; nil where there can be no such sink.
+	Fence(ctx context.Context) (*connector.Fence, error)
+
 	// Shutdown closes the ledger's connections.
 	Shutdown() error
 }

@@ -135,7 +135,11 @@ func (r *runner) start(ctx context.Context) error {
 	fault.Point(ctx)
 	// Only now, because a source that cannot be cut must leave the target untouched.
 	if !r.o.DryRun {
-		if d.SinkState, err = r.bound.Sink.Begin(ctx, r.sinkRun(nil), stage.Output); err != nil {
+		run := r.sinkRun(nil)
+		if run.Fence, err = r.ledger.Fence(ctx); err != nil {
+			return r.giveUp(ctx, fmt.Errorf("identify the ledger's database: %w", err))
+		}
+		if d.SinkState, err = r.bound.Sink.Begin(ctx, run, stage.Output); err != nil {
 			_, abortErr := r.bound.Sink.Abort(context.WithoutCancel(ctx), r.sinkRun(nil))
 			return r.giveUp(ctx, errors.Join(err, abortErr))
 		}

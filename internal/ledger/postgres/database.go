@@ -11,7 +11,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/ledger/sqlstore"
+	"github.com/droverdata/drover/internal/pgident"
 )
 
 type database struct {
@@ -45,6 +47,20 @@ func newDatabase(pool *pgxpool.Pool, config *pgx.ConnConfig, schemaName string) 
 // Lock implements sqlstore.DB.
 func (d *database) Lock(tx sqlstore.Tx, name string) error {
 	return tx.Later(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "drover ledger "+d.schema+" "+name)
+}
+
+// Fence implements sqlstore.DB. FOR SHARE conflicts with the locks that claims take, and not with itself.
+func (d *database) Fence(ctx context.Context) (*connector.Fence, error) {
+	name, err := pgident.Database(ctx, d.pool)
+	if err != nil {
+		return nil, explain(err, d.config)
+	}
+	return &connector.Fence{
+		Database: name,
+		Known:    d.renderer.Render(`SELECT count(*) FROM @table(run) WHERE uid = $1`),
+		Held: d.renderer.Render(`SELECT count(*) FROM (SELECT FROM @table(chunk) WHERE run_id = $1 AND stage = $2 AND id = ANY($3::bigint[])
+			AND token = $4 AND state = 'running' ORDER BY id FOR SHARE) AS held`),
+	}, nil
 }
 
 // Write implements sqlstore.DB. Every commit is as durable as the server makes it.

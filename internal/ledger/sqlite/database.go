@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/ledger/sqlstore"
 )
 
@@ -23,7 +24,7 @@ type database struct {
 	renderer      *sqlstore.Renderer
 }
 
-func newDatabase(c *connector) *database {
+func newDatabase(c *opener) *database {
 	d := &database{
 		writes: sql.OpenDB(c), reads: sql.OpenDB(c), turn: make(chan struct{}, 1),
 		statements: map[string]*sql.Stmt{}, renderer: renderer(),
@@ -56,6 +57,9 @@ func renderer() *sqlstore.Renderer {
 
 // Lock implements sqlstore.DB. A transaction that writes has the whole database.
 func (*database) Lock(sqlstore.Tx, string) error { return nil }
+
+// Fence implements sqlstore.DB. No sink writes SQLite files.
+func (*database) Fence(context.Context) (*connector.Fence, error) { return nil, nil } //nolint:nilnil // nil is an answer
 
 // Write implements sqlstore.DB.
 func (d *database) Write(ctx context.Context, synced bool, fn func(sqlstore.Tx) error) (err error) {

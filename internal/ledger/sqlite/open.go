@@ -36,30 +36,30 @@ const timeLayout = "2006-01-02 15:04:05.000000"
 const busyTimeout = 20 * time.Second
 
 // Option changes how a ledger is opened.
-type Option func(*connector)
+type Option func(*opener)
 
 // WithClock replaces the process's clock, which decides about leases.
-func WithClock(now func() time.Time) Option { return func(c *connector) { c.now = now } }
+func WithClock(now func() time.Time) Option { return func(c *opener) { c.now = now } }
 
-// connector makes connections that know the functions of the ledger's SQL.
-type connector struct {
+// opener makes connections that know the functions of the ledger's SQL.
+type opener struct {
 	driver *sqlite3.SQLiteDriver
 	dsn    string
 	now    func() time.Time
 }
 
-func (c *connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+func (c *opener) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
 
-func (c *connector) Driver() driver.Driver { return c.driver }
+func (c *opener) Driver() driver.Driver { return c.driver }
 
-func newConnector(path string, options []Option) *connector {
+func newConnector(path string, options []Option) *opener {
 	// A URI, because a plain name would end at its first question mark.
 	dsn := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{
 		"_busy_timeout": {fmt.Sprint(busyTimeout.Milliseconds())},
 		"_foreign_keys": {"on"},
 		"_synchronous":  {"normal"},
 	}.Encode()}
-	c := &connector{dsn: dsn.String(), now: time.Now}
+	c := &opener{dsn: dsn.String(), now: time.Now}
 	for _, o := range options {
 		o(c)
 	}

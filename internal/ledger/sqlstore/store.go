@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/ledger"
 )
 
@@ -25,6 +26,8 @@ type DB interface {
 	Read(ctx context.Context, fn func(Tx) error) error
 	// Lock serialises the transactions that lock the same name, until tx ends.
 	Lock(tx Tx, name string) error
+	// Fence is ledger.Ledger's.
+	Fence(ctx context.Context) (*connector.Fence, error)
 	Close() error
 }
 
@@ -48,6 +51,9 @@ var _ ledger.Ledger = (*Store)(nil)
 
 // New returns a ledger over a database whose tables exist. Shutdown closes db.
 func New(db DB) *Store { return &Store{db: db} }
+
+// Fence implements ledger.Ledger.
+func (s *Store) Fence(ctx context.Context) (*connector.Fence, error) { return s.db.Fence(ctx) }
 
 // Shutdown implements ledger.Ledger.
 func (s *Store) Shutdown() error { return s.db.Close() }
