@@ -8,6 +8,7 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/parquet"
 	"github.com/droverdata/drover/internal/storage"
 )
 
@@ -22,6 +23,29 @@ const (
 
 // spareFiles is how many of the files that the process may open are left for all but partitions.
 const spareFiles = 256
+
+// leastCopyGroup is the least bound on row groups that COPY keeps: it ends them after a chunk, and no sooner than one is full.
+const leastCopyGroup = 2 * duck.VectorSize
+
+// checkRowGroups refuses a bound that COPY would pass, where COPY is what writes.
+func (s *sink) checkRowGroups(output drover.Schema) error {
+	n := s.spec.RowGroupRows
+	if s.format() != formatParquet || n <= 0 || n >= leastCopyGroup {
+		return nil
+	}
+	if _, _, ours := s.vectors(output); ours {
+		return nil
+	}
+	why := "compression " + s.spec.Compression
+	for _, c := range s.inFiles(output) {
+		if _, ok := parquet.NewColumn(c.Name, c.Type); !ok {
+			why = fmt.Sprintf("column %s (%s)", c.Name, c.Type)
+			break
+		}
+	}
+	return drover.Errorf(drover.Invalid, "row groups of %d rows cannot be written with %s: there the least is %d", n, why, leastCopyGroup).
+		WithField("sink.files.row_group_rows").WithHint("write row_group_rows: %d or more", leastCopyGroup)
+}
 
 // maxOpenFiles is how many partitions a task keeps open: as many as the system allows. Beyond it DuckDB, whose own default is 100, closes the
 // oldest and begins a second file for it.
@@ -106,7 +130,8 @@ func (s *sink) copyOptions() []string {
 		options = append(options, "COMPRESSION "+duck.Literal(c))
 	}
 	if s.spec.RowGroupRows > 0 {
-		options = append(options, fmt.Sprintf("ROW_GROUP_SIZE %d", s.spec.RowGroupRows))
+		// DuckDB ends a row group after the chunk that fills it.
+		options = append(options, fmt.Sprintf("ROW_GROUP_SIZE %d", max(1, s.spec.RowGroupRows-duck.VectorSize+1)))
 	}
 	return options
 }

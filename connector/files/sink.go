@@ -93,6 +93,9 @@ func (s *sink) Check(ctx context.Context, output drover.Schema) (connector.Check
 		}
 		check.Types = append(check.Types, became)
 	}
+	if err := s.checkRowGroups(output); err != nil {
+		return check, err
+	}
 	there, err := s.existing(ctx)
 	if err != nil {
 		return check, err

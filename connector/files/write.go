@@ -57,8 +57,8 @@ func (s *sink) Write(ctx context.Context, a connector.Attempt, open func(context
 	}
 	var rowsOut []int64
 	var done []written
-	if o, expressions, ok := s.partitioned(in.Output); ok {
-		rowsOut, done, err = s.writePartitioned(ctx, in, len(a.Chunks), scratch, o, expressions)
+	if o, expressions, ok := s.vectors(in.Output); ok {
+		rowsOut, done, err = s.writeVectors(ctx, in, len(a.Chunks), scratch, o, expressions)
 	} else {
 		rowsOut, done, err = s.writeCopy(ctx, in, len(a.Chunks), scratch)
 	}

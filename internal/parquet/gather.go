@@ -2,7 +2,9 @@ package parquet
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
+	"slices"
 	"unsafe"
 
 	"github.com/droverdata/drover/internal/duck"
@@ -20,8 +22,28 @@ type vector struct {
 	mask []uint64
 }
 
-func vectorOf(v duck.Vector) vector {
-	return vector{unsafe.Pointer(unsafe.SliceData(duck.Data[byte](v))), v.Mask()}
+// vectorOf returns a vector of n rows. After a filter DuckDB's vectors have masks whether they hold NULLs or not: one that says nothing is left out,
+// for otherwise each row of each column would be asked.
+func vectorOf(v duck.Vector, n int) vector {
+	mask := v.Mask()
+	if full(mask, n) {
+		mask = nil
+	}
+	return vector{unsafe.Pointer(unsafe.SliceData(duck.Data[byte](v))), mask}
+}
+
+// full reports whether the first n bits of a mask are set.
+func full(mask []uint64, n int) bool {
+	if mask == nil {
+		return true
+	}
+	for _, word := range mask[:n/64] {
+		if word != math.MaxUint64 {
+			return false
+		}
+	}
+	rest := uint64(1)<<(n%64) - 1
+	return rest == 0 || mask[n/64]&rest == rest
 }
 
 // staging is the open page of a column chunk.
@@ -64,11 +86,10 @@ func (s *staging) room(n, width, limit int) {
 	s.values = grown
 }
 
-// gather stages rows of a vector in a page that has already some rows.
-func (s *staging) gather(c *Column, v vector, rows []uint16, already int) {
+// gather stages rows of a vector in a page that has already some rows. scratch has room for them.
+func (s *staging) gather(c *Column, v vector, rows, scratch []uint16, already int) {
 	if v.mask != nil || s.nulls {
-		var some [duck.VectorSize]uint16
-		rows = s.markNulls(v, rows, some[:0], already)
+		rows = s.markNulls(v, rows, scratch, already)
 	}
 	values := s.bytes()[head+s.n*c.width:]
 	n := len(rows)
@@ -98,8 +119,8 @@ func (s *staging) gather(c *Column, v vector, rows []uint16, already int) {
 	s.n += n
 }
 
-// markNulls notes which rows are NULL and appends the others to some.
-func (s *staging) markNulls(v vector, rows, some []uint16, already int) []uint16 {
+// markNulls notes which rows are NULL and returns the others, in scratch where there are both.
+func (s *staging) markNulls(v vector, rows, scratch []uint16, already int) []uint16 {
 	if !s.nulls {
 		any := false
 		for _, i := range rows {
@@ -116,15 +137,22 @@ func (s *staging) markNulls(v vector, rows, some []uint16, already int) []uint16
 			s.present = append(s.present, 1)
 		}
 	}
-	for _, i := range rows {
-		if duck.Valid(v.mask, int(i)) {
-			s.present = append(s.present, 1)
-			some = append(some, i)
-		} else {
-			s.present = append(s.present, 0)
+	from := len(s.present)
+	s.present = slices.Grow(s.present, len(rows))[:from+len(rows)]
+	if v.mask == nil {
+		for j := range rows {
+			s.present[from+j] = 1
 		}
+		return rows
 	}
-	return some
+	present, some, n := s.present[from:], scratch[:duck.VectorSize], 0
+	for j, i := range rows {
+		is := byte(v.mask[i>>6] >> (i & 63) & 1)
+		present[j] = is
+		some[n%duck.VectorSize] = i
+		n += int(is)
+	}
+	return some[:n]
 }
 
 func copyRows[T any](dst []T, src *[duck.VectorSize]T, rows []uint16) {

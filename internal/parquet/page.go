@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"github.com/droverdata/drover/internal/duck"
 )
 
 // Encodings (parquet.thrift, Encoding).
@@ -45,6 +47,7 @@ type chunk struct {
 
 // scratch is what all pages of a writer share.
 type scratch struct {
+	rows    [duck.VectorSize]uint16
 	codes   []uint32
 	wide    []uint64
 	payload []byte

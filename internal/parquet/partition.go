@@ -199,7 +199,10 @@ func (p *partitioner) split(vectors []vector, n int, each func(partition int, ro
 func (p *partitioner) number(vectors []vector, n int) error {
 	p.touched = p.touched[:0]
 	for i := range n {
-		id := p.keys[0].code(vectors[0], i)
+		var id uint64 // without keys, all rows are one partition
+		if len(p.keys) > 0 {
+			id = p.keys[0].code(vectors[0], i)
+		}
 		for k := range p.pairs {
 			id, _ = p.pairs[k].code(id<<32 | p.keys[k+1].code(vectors[k+1], i))
 		}

@@ -1,4 +1,4 @@
-// Package parquet writes partitioned Parquet files from DuckDB's vectors: one pass over each chunk of 2,048 rows sorts them by partition, gathers
+// Package parquet writes Parquet files, partitioned or not, from DuckDB's vectors: one pass over each chunk of 2,048 rows sorts them by partition, gathers
 // every column into the partition's open page, and encodes full pages. Format: github.com/apache/parquet-format, version 1 data pages, flat
 // and optional columns, dictionary or PLAIN values, statistics per column chunk.
 package parquet
@@ -15,7 +15,7 @@ import (
 
 const (
 	// defaultGroupRows is the most rows of a row group where Options say nothing.
-	defaultGroupRows = 1 << 20
+	defaultGroupRows = 1 << 18
 	// spareShare is the part of the memory that dictionaries may take while they wait for their next column chunk.
 	spareShare = 8
 	// longText is the size of a page's texts, in bytes, at which it is full whatever its rows.
@@ -28,7 +28,7 @@ const (
 type Options struct {
 	// Dir is the folder for all files of all partitions, and Suffix how their names end.
 	Dir, Suffix string
-	// Columns lie in the files; Keys tell partitions apart.
+	// Columns lie in the files; Keys tell partitions apart. Without Keys there is one partition.
 	Columns []Column
 	Keys    []Key
 	// Tags is the number of different values of the tag column.
@@ -109,10 +109,10 @@ func (w *Writer) Consume(c duck.Chunk) error {
 func (w *Writer) consume(c duck.Chunk) error {
 	n := c.Rows()
 	for i := range w.rows {
-		w.rows[i] = vectorOf(c.Vector(i))
+		w.rows[i] = vectorOf(c.Vector(i), n)
 	}
 	for i := range w.keyVecs {
-		w.keyVecs[i] = vectorOf(c.Vector(len(w.rows) + i))
+		w.keyVecs[i] = vectorOf(c.Vector(len(w.rows)+i), n)
 	}
 	for _, t := range duck.Data[int64](c.Vector(len(w.rows) + len(w.keyVecs)))[:n] {
 		if t < 0 || t >= int64(len(w.counts)) {
@@ -196,7 +196,7 @@ func (w *Writer) stage(f *file, rows []uint16) (full bool) {
 	for i := range f.chunks {
 		c, col := &f.chunks[i], &w.columns[i]
 		c.room(c.n+len(rows), col.width, w.pageRows)
-		c.gather(col, w.rows[i], rows, f.n)
+		c.gather(col, w.rows[i], rows, w.scratch.rows[:], f.n)
 		if m := c.memory(); m != c.ownStaging {
 			w.staged += m - c.ownStaging
 			c.ownStaging = m

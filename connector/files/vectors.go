@@ -22,7 +22,7 @@ const (
 	longestName = 255
 )
 
-// writeMemory is how much the partitioned writer may hold: five eighths of the Go runtime's part. What it holds stays until its row group is
+// writeMemory is how much the Parquet writer may hold: five eighths of the Go runtime's part. What it holds stays until its row group is
 // written; above two thirds of the runtime's limit the collector would run all the time and find nothing.
 func (s *sink) writeMemory() int64 {
 	goes := memory.Divide(s.env.Memory).Go
@@ -32,9 +32,9 @@ func (s *sink) writeMemory() int64 {
 	return max(goes*5/8, leastMemory)
 }
 
-// partitioned returns the writer's options and the expressions that it is fed with, where it can write the output; DuckDB's COPY writes the rest.
-func (s *sink) partitioned(output drover.Schema) (o parquet.Options, expressions []string, ok bool) {
-	if s.format() != formatParquet || len(s.spec.Partition) == 0 || !parquet.Compresses(s.spec.Compression) {
+// vectors returns the writer's options and the expressions that it is fed with, where it can write the output; DuckDB's COPY writes the rest.
+func (s *sink) vectors(output drover.Schema) (o parquet.Options, expressions []string, ok bool) {
+	if s.format() != formatParquet || !parquet.Compresses(s.spec.Compression) {
 		return o, nil, false
 	}
 	cast := func(c drover.Column, typ string) string {
@@ -58,7 +58,9 @@ func (s *sink) partitioned(output drover.Schema) (o parquet.Options, expressions
 		expressions = append(expressions, cast(c, key.Cast))
 	}
 	o.Compression, o.GroupRows, o.FileRows, o.Suffix = s.spec.Compression, s.spec.RowGroupRows, s.spec.MaxRowsPerFile, stagedSuffix
-	o.Metadata = map[string]string{partitionTypesKey: s.partitionTypes(output)}
+	if len(s.spec.Partition) > 0 {
+		o.Metadata = map[string]string{partitionTypesKey: s.partitionTypes(output)}
+	}
 	o.Accept = func(values []parquet.Value) error {
 		_, err := s.folder(output, values)
 		return err
@@ -66,8 +68,8 @@ func (s *sink) partitioned(output drover.Schema) (o parquet.Options, expressions
 	return o, append(expressions, duck.Ident(step.Tag)), true
 }
 
-// writePartitioned writes the input into files of scratch, at most one a partition, and counts its rows by chunk.
-func (s *sink) writePartitioned(ctx context.Context, in connector.Input, chunks int, scratch string, o parquet.Options, expressions []string) (rows []int64, files []written, err error) {
+// writeVectors writes the input into files of scratch, at most one a partition unless max_rows_per_file says otherwise, and counts its rows by chunk.
+func (s *sink) writeVectors(ctx context.Context, in connector.Input, chunks int, scratch string, o parquet.Options, expressions []string) (rows []int64, files []written, err error) {
 	o.Dir, o.Tags, o.Memory = scratch, chunks, s.writeMemory()
 	w, err := parquet.New(o)
 	if err != nil {
