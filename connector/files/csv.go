@@ -1,17 +1,13 @@
 package files
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/duck"
@@ -104,43 +100,21 @@ func delimiterOf(line []byte) string {
 	return best
 }
 
-// firstLine returns the beginning of a file, decompressed as its name says and without a byte order mark.
+// firstLine returns the beginning of a text file.
 func firstLine(ctx context.Context, store storage.Store, path string) (_ []byte, err error) {
-	f, err := store.Open(ctx, path)
+	in, err := openText(ctx, store, path)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	var in io.Reader = bufio.NewReader(io.NewSectionReader(f, 0, f.Size()))
-	switch name := strings.ToLower(path); {
-	case strings.HasSuffix(name, ".gz"):
-		if in, err = gzip.NewReader(in); err != nil {
-			return nil, err
-		}
-	case strings.HasSuffix(name, ".zst"):
-		z, err := zstd.NewReader(in)
-		if err != nil {
-			return nil, err
-		}
-		defer z.Close()
-		in = z
-	}
-	head, err := io.ReadAll(io.LimitReader(in, headBytes))
-	return bytes.TrimPrefix(head, []byte("\ufeff")), err
+	defer func() { err = errors.Join(err, in.Close()) }()
+	return io.ReadAll(io.LimitReader(in, headBytes))
 }
 
-// sampleAll is the size of a text file, in bytes, up to which every row is looked at; of larger files, sampleRows rows.
+// sampleAll is the size of a CSV file, in bytes, up to which every row is looked at; of larger files, sampleRows rows.
 const (
 	sampleAll  = 64 << 20
 	sampleRows = 204800
 )
-
-func sample(bytes int64) string {
-	if bytes <= sampleAll {
-		return "sample_size=-1"
-	}
-	return fmt.Sprintf("sample_size=%d", sampleRows)
-}
 
 // csvError says of a CSV file which line is wrong and how, without the reader's own options, which a job has not.
 func csvError(path string, err error) error {

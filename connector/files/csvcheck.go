@@ -24,7 +24,9 @@ const (
 	csvSpecials = "('nan', 'inf', '-inf')"
 )
 
-func matches(text, pattern string) string { return "regexp_full_match(" + text + ", '" + pattern + "')" }
+func matches(text, pattern string) string {
+	return "regexp_full_match(" + text + ", '" + pattern + "')"
+}
 
 // exactFloat is the condition that a DOUBLE or FLOAT holds a number's own value: 15 significant digits (DBL_DIG of C) or 6 (FLT_DIG), and any
 // number that it prints.

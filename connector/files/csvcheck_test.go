@@ -1,9 +1,7 @@
 package files
 
 import (
-	"bufio"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -25,26 +23,19 @@ var beyond = []struct{ usual, odd, typ, fine string }{
 
 func TestAValueBeyondTheSampleIsNeverChanged(t *testing.T) {
 	dir := t.TempDir()
-	f, err := os.Create(dir + "/1.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := bufio.NewWriter(f)
+	var w strings.Builder
 	var names, usual, odd, schema []string
 	for i, c := range beyond {
 		names, usual, odd = append(names, fmt.Sprintf("v%d", i)), append(usual, c.usual), append(odd, c.odd)
 		schema = append(schema, fmt.Sprintf("v%d %s", i, c.typ))
 	}
 	line := strings.Join(usual, ",") + strings.Repeat(" ", 250) + "\n" // the last column is a number
-	fmt.Fprintln(w, strings.Join(names, ","))
+	w.WriteString(strings.Join(names, ",") + "\n")
 	for range sampleRows + 1000 {
-		fmt.Fprint(w, line)
+		w.WriteString(line)
 	}
-	fmt.Fprint(w, strings.Join(odd, ",")+"\n", line)
-	if err := w.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	closed(t, f)
+	w.WriteString(strings.Join(odd, ",") + "\n" + line)
+	write(t, dir+"/1.csv", w.String())
 	write(t, dir+"/2.csv", "v0,v1\n1,2\n")
 	r := mustRead(t, In(dir), drover.Chunking{})
 	want(t, "schema", describe(r.schema), strings.Join(schema, ", "))

@@ -158,13 +158,7 @@ func (s *source) shape(ctx context.Context, r *relation, paths []string) error {
 			r.add(p, sh)
 		}
 	case formatJSON:
-		var sh shape
-		for _, c := range r.schema {
-			if !slices.ContainsFunc(r.sv.Hive, func(h drover.Column) bool { return strings.EqualFold(h.Name, c.Name) }) {
-				sh = append(sh, c)
-			}
-		}
-		r.shapes = []shape{sh}
+		r.shapes = []shape{shape(r.sv.Keys)}
 	case formatArrow:
 		r.arrow = map[string]string{}
 		for _, p := range paths {

@@ -67,7 +67,7 @@ func (r *relation) group(kind int, parts []part) string {
 		expr := "NULL::" + c.Type
 		if h := lastHive(hive, c.Name); h >= 0 {
 			expr = r.hiveValue(c, parts, h)
-			if i := sh.Index(c.Name); i >= 0 && r.sv.Format != formatJSON {
+			if i := sh.Index(c.Name); i >= 0 {
 				expr = r.sameAsFolder(c, expr, duck.Ident(sh[i].Name), parts)
 			}
 		} else if i := sh.Index(c.Name); i >= 0 {
@@ -133,7 +133,11 @@ func (r *relation) hiveValue(c drover.Column, parts []part, h int) string {
 // sameAsFolder is a folder's value where the file's own column of that name has it too, and else an error.
 func (r *relation) sameAsFolder(c drover.Column, folder, column string, parts []part) string {
 	message := duck.Literal("column " + c.Name + " is in a file and in its folder's name, with different values: ")
-	return "CASE WHEN CAST(" + column + " AS " + c.Type + ") IS NOT DISTINCT FROM " + folder + " THEN " + folder +
+	absent := "" // a record of JSON may lack any key
+	if r.sv.Format == formatJSON {
+		absent = column + " IS NULL OR "
+	}
+	return "CASE WHEN " + absent + "CAST(" + column + " AS " + c.Type + ") IS NOT DISTINCT FROM " + folder + " THEN " + folder +
 		" ELSE CAST(error(" + message + " || coalesce(CAST(" + column + " AS VARCHAR), 'NULL') || ' and ' || coalesce(CAST(" + folder + " AS VARCHAR), 'NULL') || ' in ' || " + r.fileName(parts) + ") AS " + c.Type + ") END"
 }
 

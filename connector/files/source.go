@@ -17,8 +17,7 @@ import (
 // source implements connector.Source.
 //
 // Types: Parquet and Arrow files declare them; files whose types of a column do not widen exactly are refused. CSV and JSON are sniffed once, over all
-// files: every row of files up to sampleAll bytes, sampleRows rows of each larger one. What does not fit later is an error
-// (CSV); a key of a JSON object that no sampled row has is not read.
+// files: every record of JSON, every row of CSV files up to sampleAll bytes, sampleRows rows of each larger one. What does not fit later is an error.
 type source struct {
 	spec  *Source
 	env   connector.Env

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"hash/fnv"
+	"slices"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -25,6 +26,8 @@ type survey struct {
 	Hive []drover.Column `json:"hive,omitempty"`
 	// Dialect is set for CSV.
 	Dialect *dialect `json:"dialect,omitempty"`
+	// Keys is what the records of JSON files have.
+	Keys drover.Schema `json:"keys,omitempty"`
 	// Types is the CSV columns whose types the job declares.
 	Types drover.Schema `json:"types,omitempty"`
 	// Files, Bytes and Digest tell whether the list of files is still the same.
@@ -55,7 +58,7 @@ func (s *source) look(ctx context.Context, session *duck.Session, roots []root) 
 	var first file
 	hive := hiveTypes{}
 	digest := newDigest()
-	var all []string // JSON is described as a whole
+	var objects jsonSurvey
 	err := s.batches(ctx, sv, true, func(batch []file) error {
 		paths := make([]string, len(batch))
 		for i, f := range batch {
@@ -110,7 +113,11 @@ func (s *source) look(ctx context.Context, session *duck.Session, roots []root) 
 				}
 			}
 		case formatJSON:
-			all = append(all, paths...)
+			for _, p := range paths {
+				if err := objects.add(ctx, s.store, p); err != nil {
+					return err
+				}
+			}
 		}
 		return nil
 	})
@@ -126,18 +133,17 @@ func (s *source) look(ctx context.Context, session *duck.Session, roots []root) 
 		if err := sv.declare(ctx, session, s.spec.Types, sh); err != nil {
 			return nil, err
 		}
-		u.guess(sh)
+		u.columns = drover.Schema(sh)
 	}
 	if sv.Format != formatCSV && len(s.spec.Types) > 0 {
 		return nil, drover.Errorf(drover.Invalid, "types is for csv files, and the files are %s", sv.Format).
 			WithField("source.files.types").WithHint("add a step such as cast: {%s: %s}", s.spec.Types[0].Key, s.spec.Types[0].Value)
 	}
 	if sv.Format == formatJSON {
-		sh, err := jsonColumns(ctx, session, all, sv.Bytes)
-		if err != nil {
+		if sv.Keys, err = objects.columns(ctx, session); err != nil {
 			return nil, err
 		}
-		u.guess(sh)
+		u.columns = slices.Clone(sv.Keys)
 	}
 	sv.Digest = digest.sum()
 	for i := range u.columns {
@@ -220,15 +226,4 @@ func (u *union) addShape(path string, shapes []shape, kind int) error {
 	}
 	u.kinds[key.String()] = true
 	return u.add(path, shapes[kind])
-}
-
-// guess adds a file whose types were sniffed.
-func (u *union) guess(sh shape) {
-	for _, c := range sh {
-		if i := u.columns.Index(c.Name); i >= 0 {
-			u.columns[i].Type = guess(u.columns[i].Type, c.Type)
-			continue
-		}
-		u.columns = append(u.columns, drover.Column{Name: c.Name, Type: c.Type})
-	}
 }

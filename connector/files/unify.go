@@ -82,21 +82,3 @@ func widenDecimal(a, b string) (string, bool) {
 	width := max(p-s, q-r) + scale
 	return fmt.Sprintf("DECIMAL(%d,%d)", width, scale), width <= 38
 }
-
-// guess unifies two types that were sniffed from text rather than declared: what differs becomes a number where both are, else a
-// text, which holds both as they were written.
-func guess(a, b string) string {
-	switch {
-	case a == b:
-		return a
-	case a == nullType:
-		return b
-	case b == nullType:
-		return a
-	case (a == "BIGINT" || a == "DOUBLE") && (b == "BIGINT" || b == "DOUBLE"):
-		return "DOUBLE"
-	case (a == "DATE" || a == "TIMESTAMP") && (b == "DATE" || b == "TIMESTAMP"):
-		return "TIMESTAMP"
-	}
-	return "VARCHAR"
-}
