@@ -124,7 +124,7 @@ func (b bounds) value() string {
 	case b.Null:
 		return nullKey
 	case b.Key != nil:
-		return *b.Key
+		return shownKey(*b.Key)
 	}
 	return othersKey
 }

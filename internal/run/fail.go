@@ -33,7 +33,7 @@ func (p *pool) fail(ctx context.Context, task ledger.Task, cause error, granted 
 	if e.Kind == drover.Overrun {
 		e = p.needs(task, e, granted)
 	}
-	f := p.verdict(task, e, stopping || p.stuck(e))
+	f := p.verdict(task, e, stopping || p.stuck(task, e))
 	err := p.ledger.Fail(ctx, p.run.UID, task.Token, f)
 	if err != nil {
 		if !errors.Is(err, ledger.ErrFenced) {
@@ -57,8 +57,8 @@ func (p *pool) fail(ctx context.Context, task ledger.Task, cause error, granted 
 
 // stuck stops the run when attempt after attempt finds a server away, or itself fenced off: that is no fault of the chunks, which
 // go back to pending.
-func (p *pool) stuck(e *drover.Error) bool {
-	if e.Kind != drover.Unreachable && e.Kind != drover.Fenced {
+func (p *pool) stuck(task ledger.Task, e *drover.Error) bool {
+	if e.Kind != drover.Unreachable && e.Kind != drover.Fenced || voided(e) && len(task.Chunks) > 1 {
 		return false
 	}
 	p.mu.Lock()
@@ -86,7 +86,7 @@ func (p *pool) verdict(task ledger.Task, e *drover.Error, stopping bool) ledger.
 	switch {
 	case stopping || e.Kind == drover.Interrupted:
 		f.Verdict = ledger.Release
-	case e.Kind == drover.Fenced:
+	case e.Kind == drover.Fenced && !(voided(e) && len(task.Chunks) > 1):
 		// Another attempt holds a receipt of these chunks, or the run was closed in the target: look again.
 		f.Verdict, f.Delay = ledger.Retry, idlePoll
 	case len(task.Chunks) > 1:

@@ -15,6 +15,7 @@ func TestAFailureCountsOnlyAgainstAChunkThatWasAlone(t *testing.T) {
 		name     string
 		task     ledger.Task
 		kind     drover.Kind
+		code     string
 		stopping bool
 		want     ledger.Verdict
 		counts   bool
@@ -30,12 +31,13 @@ func TestAFailureCountsOnlyAgainstAChunkThatWasAlone(t *testing.T) {
 		{name: "a lost worker with many chunks", task: ledger.Task{Chunks: many, Losses: 2}, kind: drover.Lost, want: ledger.Halve},
 		{name: "memory overrun with many chunks", task: ledger.Task{Chunks: many}, kind: drover.Overrun, want: ledger.Halve},
 		{name: "fenced off", task: ledger.Task{Chunks: one, Attempts: 2}, kind: drover.Fenced, want: ledger.Retry},
+		{name: "a split cut short among others", task: ledger.Task{Chunks: many}, kind: drover.Fenced, code: connector.Voided, want: ledger.Halve},
 		{name: "the run stops", task: ledger.Task{Chunks: one}, kind: drover.Data, stopping: true, want: ledger.Release},
 		{name: "the attempt was stopped", task: ledger.Task{Chunks: many}, kind: drover.Interrupted, want: ledger.Release},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := &pool{runner: &runner{}}
-			f := p.verdict(c.task, drover.Errorf(c.kind, "x"), c.stopping)
+			f := p.verdict(c.task, &drover.Error{Kind: c.kind, Code: c.code, Message: "x"}, c.stopping)
 			if f.Verdict != c.want || f.Counts != c.counts || f.Lost != c.lost {
 				t.Fatalf("got %+v", f)
 			}

@@ -7,9 +7,11 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/fault"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/memory"
 	"github.com/droverdata/drover/internal/monitor"
+	"github.com/droverdata/drover/internal/protocol"
 )
 
 // ask is the memory that a claim needs, as its chunks' earlier attempts found out; 0 for the engine's usual share.
@@ -33,7 +35,7 @@ func (p *pool) needs(task ledger.Task, e *drover.Error, granted int64) *drover.E
 	said := *e
 	e = &said
 	how := "needs"
-	if e.Needs == 0 {
+	if e.Needs <= granted {
 		how = "needs more than it had, perhaps"
 		e.Needs = 2 * granted
 		if granted < largest {
@@ -56,36 +58,64 @@ func mib(n int64) int64 { return (n + 1<<20 - 1) >> 20 }
 // split replaces the one chunk of a failed claim by parts, and reports whether the claim is ended. It does so for an overrun of a
 // stage that looks at one row at a time, unless a single row was the cause; and for a chunk whose earlier split was cut short.
 func (p *pool) split(ctx context.Context, task ledger.Task, e *drover.Error) bool {
-	source, can := p.bound.Source.(connector.Splitter)
-	voided := e.Kind == drover.Fenced && e.Code == connector.Voided
-	overran := e.Kind == drover.Overrun && e.Needs == 0
-	// The parts of a chunk have keys of their own, which --only does not name, and are more than --limit-chunks has counted.
-	if !can || !p.stage.Program.RowWise || !voided && !overran || len(p.o.Only) > 0 || p.o.LimitChunks > 0 {
-		return false
-	}
 	chunk := task.Chunks[0]
-	parts, err := source.Split(ctx, p.doc.SourceState, chunk)
-	if err != nil || len(parts) < 2 {
-		if !voided { // more memory will do as well
+	var parts []connector.Chunk
+	if voided(e) || e.Kind == drover.Overrun && e.Needs == 0 {
+		parts = p.parts(ctx, chunk)
+	}
+	if parts == nil {
+		if !voided(e) { // more memory will do as well
 			return false
 		}
 		parts = []connector.Chunk{chunk} // under a new ID, whose receipt is still to be had
 	}
+	why := fmt.Sprintf("chunk %s passed its share of memory and is done in %d parts", chunk.Key, len(parts))
+	if voided(e) {
+		why = fmt.Sprintf("chunk %s was being split when its run was stopped, and is done in %d parts", chunk.Key, len(parts))
+	}
+	return p.replace(ctx, task, parts, why)
+}
+
+// voided reports whether an attempt failed because its chunk's receipt key was taken for a split.
+func voided(e *drover.Error) bool { return e.Kind == drover.Fenced && e.Code == connector.Voided }
+
+// parts cuts a chunk; nil where that cannot or must not be. A step that sees a whole chunk has its bounds as part of the answer
+// (exactness.md 25). The parts of a chunk have keys of their own, which --only does not name, and are more than --limit-chunks has counted.
+func (p *pool) parts(ctx context.Context, chunk connector.Chunk) []connector.Chunk {
+	source, can := p.bound.Source.(connector.Splitter)
+	if !can || !p.stage.Program.RowWise || len(p.o.Only) > 0 || p.o.LimitChunks > 0 {
+		return nil
+	}
+	parts, err := source.Split(ctx, p.doc.SourceState, chunk)
+	if err != nil || len(parts) < 2 {
+		return nil
+	}
+	return parts
+}
+
+// replace puts parts in the place of the one chunk of a claim, and reports whether the claim is ended. No late attempt can commit the
+// whole beside them (exactness.md 8).
+func (p *pool) replace(ctx context.Context, task ledger.Task, parts []connector.Chunk, why string) bool {
+	chunk := task.Chunks[0]
 	if !p.o.DryRun {
-		// exactness.md 8: no late attempt can commit the whole beside its parts.
+		fault.Point(ctx)
 		receipt, err := p.bound.Sink.Void(ctx, p.sinkRun(p.doc.SinkState), chunk.ID)
+		fault.Point(ctx)
 		if err != nil {
 			return false
 		}
 		if receipt != nil {
-			return p.record(p.ledger.Finish(ctx, p.run.UID, task.Token, []connector.Receipt{*receipt}))
+			p.finish(ctx, task, protocol.Result{Receipts: []connector.Receipt{*receipt}})
+			return true
 		}
 	}
-	if err := p.ledger.SplitChunk(ctx, p.run.UID, task.Token, parts); err != nil {
+	err := p.ledger.SplitChunk(ctx, p.run.UID, task.Token, parts)
+	fault.Point(ctx)
+	if err != nil {
 		return p.record(err)
 	}
 	p.events.split(len(parts))
-	p.events.send(monitor.Warning{Text: fmt.Sprintf("chunk %s passed its share of memory and is done in %d parts", chunk.Key, len(parts))})
+	p.events.send(monitor.Warning{Text: why})
 	return true
 }
 
