@@ -37,18 +37,20 @@ func Sink(t *testing.T, c SinkCase) {
 		}
 	}
 	for name, test := range map[string]func(*testing.T, SinkCase){
-		"EveryRowOnce":                 everyRowOnce,
-		"OneChunkATime":                oneChunkATime,
-		"ReceiptsCountEachChunk":       receiptsCountEachChunk,
-		"ProgramsThatSeeOneChunk":      programsThatSeeOneChunk,
-		"ASecondAttemptDoublesNothing": secondAttempt,
-		"AFailedAttemptLeavesNothing":  failedAttempt,
-		"PublishTwice":                 publishTwice,
-		"ALateAttemptAfterPublish":     lateAttempt,
-		"AbortClosesTheRun":            abortCloses,
-		"BeginTwice":                   beginTwice,
-		"ZeroRows":                     zeroRows,
-		"IdentityIsStable":             sinkIdentity,
+		"EveryRowOnce":                        everyRowOnce,
+		"OneChunkATime":                       oneChunkATime,
+		"ReceiptsCountEachChunk":              receiptsCountEachChunk,
+		"ProgramsThatSeeOneChunk":             programsThatSeeOneChunk,
+		"ASecondAttemptDoublesNothing":        secondAttempt,
+		"AFailedAttemptLeavesNothing":         failedAttempt,
+		"PublishTwice":                        publishTwice,
+		"ALateAttemptAfterPublish":            lateAttempt,
+		"AbortClosesTheRun":                   abortCloses,
+		"BeginTwice":                          beginTwice,
+		"ZeroRows":                            zeroRows,
+		"Rule8AChunkNeverLandsBesideItsParts": lateWhole,
+		"Rule8AChunkThatCommittedIsNotSplit":  committedWhole,
+		"IdentityIsStable":                    sinkIdentity,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, c) })
 	}

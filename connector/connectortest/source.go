@@ -35,6 +35,7 @@ func Source(t *testing.T, c SourceCase) {
 			o.check(t, o.chunks)
 			o.resumed(t, c, chunking)
 			o.subsets(t)
+			o.split(t)
 		})
 	}
 	t.Run("IdentityIsStable", func(t *testing.T) {
@@ -194,4 +195,51 @@ func (o *opened) subsets(t *testing.T) {
 	}
 	slices.Sort(rows)
 	equal(t, "rows of two tasks", rows, o.c.Rows)
+}
+
+// split cuts every chunk as far as splitDepth, and reads the parts in its place.
+func (o *opened) split(t *testing.T) {
+	t.Helper()
+	if _, can := o.src.(connector.Splitter); !can {
+		return
+	}
+	var parts []connector.Chunk
+	keys := map[string]bool{}
+	for _, whole := range o.chunks {
+		pieces := o.pieces(t, whole, splitDepth)
+		if len(pieces) > 1 {
+			equal(t, fmt.Sprintf("the parts of chunk %s", whole.Key), o.read(t, pieces), o.read(t, []connector.Chunk{whole}))
+		}
+		parts = append(parts, pieces...)
+	}
+	for i := range parts {
+		parts[i].ID = int64(i)
+		if keys[parts[i].Key] {
+			t.Errorf("two parts are called %q", parts[i].Key)
+		}
+		keys[parts[i].Key] = true
+	}
+	equal(t, "rows of all parts", o.read(t, parts), o.c.Rows)
+}
+
+const splitDepth = 3
+
+// pieces splits a chunk, and its parts, as often as depth says and as it can be.
+func (o *opened) pieces(t *testing.T, chunk connector.Chunk, depth int) []connector.Chunk {
+	t.Helper()
+	if depth == 0 {
+		return []connector.Chunk{chunk}
+	}
+	parts, err := o.src.(connector.Splitter).Split(t.Context(), o.state, chunk)
+	if err != nil {
+		t.Fatalf("split chunk %s: %v", chunk.Key, err)
+	}
+	if len(parts) < 2 {
+		return []connector.Chunk{chunk}
+	}
+	var all []connector.Chunk
+	for _, part := range parts {
+		all = append(all, o.pieces(t, part, depth-1)...)
+	}
+	return all
 }

@@ -250,6 +250,7 @@ func TestPagesAreReadUnderOneSnapshotAndAResumeWithoutItIsRefused(t *testing.T) 
 	if err := errors.Join(s.Close(), other.Close()); err != nil {
 		t.Fatal(err)
 	}
+	alone(t, conn)
 	var e *drover.Error
 	late := openTestSource(t, Table(string(u), "src"))
 	if _, err := late.Begin(t.Context(), drover.Chunking{Rows: 500}, st); !errors.As(err, &e) || e.Kind != drover.Refused || !strings.Contains(e.Hint, "--new") {

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/memory"
 	"github.com/droverdata/drover/internal/monitor"
@@ -123,4 +124,16 @@ func (e *events) tick(now time.Time, inFlight int) {
 		done = float64(p.Finished+p.Failed) / float64(p.Total)
 	}
 	e.sink(e.meter.Measure(p, done, now))
+}
+
+func sum(receipts []connector.Receipt) protocol.Progress {
+	var s protocol.Progress
+	for _, r := range receipts {
+		s.RowsIn += r.RowsIn
+		s.RowsOut += r.RowsOut
+		s.BytesIn += r.BytesIn
+		s.BytesOut += r.BytesOut
+		s.Memory = max(s.Memory, r.PeakMemory)
+	}
+	return s
 }

@@ -86,7 +86,7 @@ func (p *pool) verdict(task ledger.Task, e *drover.Error, stopping bool) ledger.
 	switch {
 	case stopping || e.Kind == drover.Interrupted:
 		f.Verdict = ledger.Release
-	case e.Kind == drover.Fenced && !(voided(e) && len(task.Chunks) > 1):
+	case e.Kind == drover.Fenced && (!voided(e) || len(task.Chunks) == 1):
 		// Another attempt holds a receipt of these chunks, or the run was closed in the target: look again.
 		f.Verdict, f.Delay = ledger.Retry, idlePoll
 	case len(task.Chunks) > 1:

@@ -76,6 +76,22 @@ func (p *pool) split(ctx context.Context, task ledger.Task, e *drover.Error) boo
 	return p.replace(ctx, task, parts, why)
 }
 
+// divide splits a claimed chunk before it runs where its statistics say that it is so large that the other workers would wait for it at the
+// end; it reports whether the claim is ended.
+func (p *pool) divide(ctx context.Context, task ledger.Task) bool {
+	if len(task.Chunks) > 1 || task.Chunks[0].Bytes <= p.oversized {
+		return false
+	}
+	parts := p.parts(ctx, task.Chunks[0])
+	return parts != nil && p.replace(ctx, task, parts, "")
+}
+
+// oversized returns the estimated bytes above which a chunk of a row-wise stage is split before it runs: a worker's half of the input that is
+// left, within what is worth a split and what is too much for a task.
+func oversized(bytes, slots int64) int64 {
+	return min(max(bytes/(2*slots), taskBytes), fewTasksBytes)
+}
+
 // voided reports whether an attempt failed because its chunk's receipt key was taken for a split.
 func voided(e *drover.Error) bool { return e.Kind == drover.Fenced && e.Code == connector.Voided }
 
@@ -115,7 +131,9 @@ func (p *pool) replace(ctx context.Context, task ledger.Task, parts []connector.
 		return p.record(err)
 	}
 	p.events.split(len(parts))
-	p.events.send(monitor.Warning{Text: why})
+	if why != "" {
+		p.events.send(monitor.Warning{Text: why})
+	}
 	return true
 }
 

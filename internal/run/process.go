@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/droverdata/drover"
-	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/fault"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/monitor"
@@ -75,6 +74,8 @@ type pool struct {
 	// belong to the goroutine of work.
 	left   int
 	closed bool
+	// oversized is the estimated bytes above which a chunk is split before it runs.
+	oversized int64
 
 	mu       sync.Mutex
 	inFlight map[int64]context.CancelCauseFunc // by token
@@ -109,6 +110,7 @@ func (r *runner) newPool(totals ledger.Totals, slots int) (*pool, error) {
 	p.want = ledger.Want{Worker: r.driver, Lease: r.o.Lease, Only: r.onlyKeys()}
 	few, ok := r.o.Job.Sink.(taskSaver)
 	p.want.MaxBytes, p.want.MaxChunks = taskSize(totals.PendingBytes, totals.Chunks[ledger.Pending], int64(slots), ok && few.FewTasks())
+	p.oversized = oversized(totals.PendingBytes, int64(slots))
 	return p, nil
 }
 
@@ -315,6 +317,9 @@ func (p *pool) attempt(ctx context.Context, task ledger.Task) {
 		delete(p.inFlight, task.Token)
 		p.mu.Unlock()
 	}()
+	if p.divide(context.WithoutCancel(ctx), task) {
+		return
+	}
 	result, err := p.o.Engine.Execute(actx, protocol.Task{
 		Run: p.sinkRun(p.doc.SinkState), Token: task.Token, Stage: p.stage, Chunks: task.Chunks,
 		Timezone: p.o.Job.Timezone, Now: p.run.StartedAt, DryRun: p.o.DryRun, Connections: p.connections(), Memory: p.ask(task),
@@ -350,18 +355,6 @@ func (p *pool) finish(ctx context.Context, task ledger.Task, result protocol.Res
 	p.inVain = 0
 	p.mu.Unlock()
 	p.events.ended(task.Token, sum(result.Receipts), len(task.Chunks))
-}
-
-func sum(receipts []connector.Receipt) protocol.Progress {
-	var s protocol.Progress
-	for _, r := range receipts {
-		s.RowsIn += r.RowsIn
-		s.RowsOut += r.RowsOut
-		s.BytesIn += r.BytesIn
-		s.BytesOut += r.BytesOut
-		s.Memory = max(s.Memory, r.PeakMemory)
-	}
-	return s
 }
 
 // connections is one worker's share of limits.source_connections.

@@ -51,3 +51,15 @@ func TestPartitionedFilesTakeFewTasks(t *testing.T) {
 		t.Errorf("3 chunks on 4 slots make %d tasks", len(got))
 	}
 }
+
+func TestOnlyAChunkThatOthersWouldWaitForIsSplitBeforeItRuns(t *testing.T) {
+	for _, c := range []struct{ bytes, slots, want int64 }{
+		{bytes: 600 << 20, slots: 2, want: 150 << 20},   // 30 % of the rows under one key are 180 MiB
+		{bytes: 100 << 20, slots: 8, want: taskBytes},   // what makes a task is never too much
+		{bytes: 8 << 30, slots: 2, want: fewTasksBytes}, // and more than that always
+	} {
+		if got := oversized(c.bytes, c.slots); got != c.want {
+			t.Errorf("%d MiB on %d slots: above %d MiB", c.bytes>>20, c.slots, got>>20)
+		}
+	}
+}
