@@ -21,7 +21,7 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 
 # Partition values that a path does not take as they are, or that a reader may take for something else.
-ODD = ["plain", "two words", "50% off", "it's", 'say "hi"', "a/b", "a=b", "naïve 東京", "00501", "1e3", "..", "x:y?z#w", "a\\b", "NULL", " lead", "trail ", "+1", "a&b", None]
+ODD = ["plain", "two words", "50% off", "it's", 'say "hi"', "a/b", "a=b", "naïve 東京", "00501", "1e3", "..", "x:y?z#w", "a\\b", "NULL", " lead", "trail ", "+1", "a&b", "", None]
 
 
 def every_type() -> pa.Table:
@@ -115,6 +115,51 @@ def check_types(c: Checks) -> None:
         c.same(f"pandas: {name}", [None if v is pd.NA else v for v in pandas[name].tolist()], [None if v is None else v for v in want[name].to_pylist()])
 
 
+def flat_rows() -> pa.Table:
+    """The flat types in many rows: several row groups and pages, more values than a dictionary takes, NULLs here and there and everywhere."""
+    edges = every_type()
+    names = [f.name for f in edges.schema if not pa.types.is_nested(f.type) and f.name != "id"]
+    n = 100_000
+    columns = {"id": pa.array(range(n), pa.int64()), "k": pa.array([i % 3 for i in range(n)], pa.int32())}
+    for name in names:
+        columns[name] = edges[name].take(pa.array([i * 7919 % 5 for i in range(n)])).combine_chunks()
+    columns["many"] = pa.array([f"value {i * 7919 % n}" for i in range(n)])
+    columns["numbers"] = pa.array([i * 2654435761 % 2**40 if i % 10 else None for i in range(n)], pa.int64())
+    columns["nan"] = pa.array([float("nan") if i % 3 == 0 else i / 7 for i in range(n)], pa.float64())
+    columns["runs"] = pa.array([i // 5000 if i // 1000 % 2 else None for i in range(n)], pa.int16())
+    columns["late"] = pa.array([None if i < 90_000 else "late" for i in range(n)])
+    return pa.table(columns)
+
+
+def comparable(column) -> list:
+    """A column's values, where NaN is itself."""
+    return ["nan" if isinstance(v, float) and v != v else v for v in column]
+
+
+def check_flat(c: Checks) -> None:
+    """drover's own writer, which writes flat columns alone: every codec, partitioned and not."""
+    want = flat_rows()
+    expected = {name: comparable(want[name].to_pylist()) for name in want.schema.names}
+    frame = {name: comparable(pl.DataFrame(want)[name].to_list()) for name in want.schema.names}
+    for codec in ("snappy", "zstd", "gzip", "uncompressed"):
+        for partition in ("", ", partition_by: [k]"):
+            what = f"{codec}{partition}"
+            out = c.run(f"flat-{codec}-{bool(partition)}", want, f"{partition}, compression: {codec}, row_group_rows: 9999")
+            typed = ds.partitioning(pa.schema([("k", pa.int32())]), flavor="hive") if partition else None
+            got = ds.dataset(out, partitioning=typed).to_table().sort_by("id")
+            read = pl.scan_parquet(out + "/**/*.parquet", hive_schema={"k": pl.Int32} if partition else None, hive_partitioning=bool(partition)).sort("id").collect()
+            for name in want.schema.names:
+                c.same(f"pyarrow, {what}: type of {name}", got.schema.field(name).type, want.schema.field(name).type)
+                c.same(f"pyarrow, {what}: {name}", comparable(got[name].to_pylist()) == expected[name], True)
+                c.same(f"polars, {what}: {name}", comparable(read[name].to_list()) == frame[name], True)
+            kept = ds.dataset(out, partitioning=typed).to_table(filter=(ds.field("numbers") > 2**39) & (ds.field("many") < "value 5"))
+            c.same(f"pyarrow, {what}: a filter by statistics", sorted(kept["id"].to_pylist()),
+                   [i for i, v, m in zip(expected["id"], expected["numbers"], expected["many"]) if v is not None and v > 2**39 and m < "value 5"])
+            few = pl.scan_parquet(out + "/**/*.parquet").filter((pl.col("i64") == 9007199254740993) & (pl.col("d38") > decimal.Decimal(-1))).select("id").collect()
+            c.same(f"polars, {what}: a filter by statistics", sorted(few["id"].to_list()),
+                   [i for i, v, d in zip(expected["id"], expected["i64"], expected["d38"]) if v == 9007199254740993 and d is not None and d > -1])
+
+
 def check_refused(c: Checks) -> None:
     """What cannot be carried exactly is refused by name, never rounded."""
     table = pa.table({"id": [1], "wide": pa.array([decimal.Decimal("1.23")], pa.decimal256(50, 2))})
@@ -187,7 +232,7 @@ def main() -> int:
     drover = str(pathlib.Path(sys.argv[1]).resolve())
     with tempfile.TemporaryDirectory() as folder:
         c = Checks(drover, pathlib.Path(folder))
-        for check in (check_types, check_refused, check_uuid, check_partitions, check_empty, check_formats):
+        for check in (check_types, check_flat, check_refused, check_uuid, check_partitions, check_empty, check_formats):
             c.raises(check.__name__, lambda check=check: check(c))
     readers = f"pyarrow {pa.__version__}, polars {pl.__version__}, pandas {pd.__version__}"
     print(f"{c.done} comparisons by {readers}: {c.wrong or 'none'} wrong")
