@@ -30,6 +30,8 @@ type Chunking struct {
 	// Others says what becomes of rows whose value Keys does not list: "" makes one more chunk of them, "ignore" leaves
 	// them out.
 	Others string `json:"others,omitempty" jsonschema:"enum=ignore"`
+	// NewKeys leaves out the keys that finished runs of the job have loaded. For sinks that keep what is there: append and upsert.
+	NewKeys bool `json:"new_keys,omitempty"`
 	// Spool reads the source once and groups its rows by By on local disk.
 	Spool bool `json:"spool,omitempty"`
 	// Rows is the number of rows a chunk should have.

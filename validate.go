@@ -18,6 +18,7 @@ const maxName = 63
 //
 //	Validate() error                         // Field relative to the value: "table"
 //	ValidateChunking(drover.Chunking) error  // Field relative to the chunking: "files"
+//	KeepsRows() bool                         // of a sink: a run adds to what earlier runs wrote
 func (j Job) Validate() error {
 	if err := validateName(j.Name); err != nil {
 		return err
@@ -46,6 +47,10 @@ func (j Job) Validate() error {
 	}
 	if err := validatePart("sink."+j.Sink.Connector(), j.Sink); err != nil {
 		return err
+	}
+	if k, ok := j.Sink.(interface{ KeepsRows() bool }); j.Frame.Chunk.NewKeys && !(ok && k.KeepsRows()) {
+		return Errorf(Invalid, "new_keys adds to what earlier runs loaded, and %s does not", j.Sink).WithField("chunk.new_keys").
+			WithHint("Write mode: append or mode: upsert in the sink, or remove new_keys.")
 	}
 	if err := j.Limits.validate(); err != nil {
 		return under("limits", err)
@@ -131,6 +136,8 @@ func (c Chunking) validate() error {
 	switch {
 	case c.Keys != "" && c.By == "":
 		return Errorf(Invalid, "keys is set without by").WithField("keys").WithHint(needsBy)
+	case c.NewKeys && c.By == "":
+		return Errorf(Invalid, "new_keys is set without by").WithField("new_keys").WithHint(needsBy)
 	case c.Spool && c.By == "":
 		return Errorf(Invalid, "spool is set without by").WithField("spool").WithHint(needsBy)
 	case c.Others != "" && c.Others != "ignore":

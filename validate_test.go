@@ -66,6 +66,8 @@ func TestValidateRefuses(t *testing.T) {
 		{"files are positive", chunk(Chunking{Files: -1}), "chunk.files", "negative"},
 		{"keys needs by", chunk(Chunking{Keys: "SELECT 1"}), "chunk.keys", "without by"},
 		{"spool needs by", chunk(Chunking{Spool: true}), "chunk.spool", "without by"},
+		{"new_keys needs by", chunk(Chunking{NewKeys: true}), "chunk.new_keys", "without by"},
+		{"new_keys needs a sink that keeps rows", chunk(Chunking{By: "a", NewKeys: true}), "chunk.new_keys", "earlier runs"},
 		{"others needs by", chunk(Chunking{Others: "ignore"}), "chunk.others", "without by"},
 		{"others needs keys", chunk(Chunking{By: "a", Others: "ignore"}), "chunk.others", "without keys"},
 		{"others is a known word", chunk(Chunking{By: "a", Keys: "x", Others: "keep"}), "chunk.others", "unknown"},

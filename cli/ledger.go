@@ -5,10 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"strings"
 
 	"github.com/droverdata/drover"
-	"github.com/droverdata/drover/connector/postgres"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/ledger/open"
 	"github.com/spf13/cobra"
@@ -21,36 +19,21 @@ func ledgerFlag(cmd *cobra.Command, target *string) {
 
 // readLedger opens a ledger that must be there.
 func readLedger(ctx context.Context, target string) (ledger.Ledger, error) {
-	name, shared, err := nameLedger(target)
+	l, err := open.Existing(ctx, target)
+	if err != nil || l != nil {
+		return l, err
+	}
+	name, _, err := open.Name(target)
 	if err != nil {
 		return nil, err
 	}
-	if !shared && !exists(target) {
-		return nil, drover.Errorf(drover.Refused, "there is no ledger at %s", name).
-			WithHint("drover run makes one; name another with --ledger, or go to the directory that the job ran in")
-	}
-	return open.Open(ctx, target)
+	return nil, drover.Errorf(drover.Refused, "there is no ledger at %s", name).
+		WithHint("drover run makes one; name another with --ledger, or go to the directory that the job ran in")
 }
 
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return !errors.Is(err, fs.ErrNotExist)
-}
-
-// nameLedger returns a ledger's name without secrets, and whether it is one that machines share.
-func nameLedger(target string) (name string, shared bool, err error) {
-	scheme, _, isURL := strings.Cut(target, "://")
-	if !isURL {
-		return target, false, nil
-	}
-	if scheme != "postgres" && scheme != "postgresql" {
-		return "", false, drover.Errorf(drover.Invalid, "a ledger is a path or a postgres:// URL, not %s://", scheme).
-			WithHint("--ledger postgres://host/database")
-	}
-	if server := postgres.URL(target).String(); server != "postgres" {
-		return "postgres " + server, true, nil
-	}
-	return "postgres", true, nil
 }
 
 // findRun finds a run by its name or uid; the newest without one.

@@ -12,7 +12,9 @@ import (
 	"github.com/droverdata/drover/connector/all"
 	"github.com/droverdata/drover/internal/bind"
 	"github.com/droverdata/drover/internal/jobfile"
+	"github.com/droverdata/drover/internal/ledger/open"
 	"github.com/droverdata/drover/internal/plan"
+	"github.com/droverdata/drover/internal/run"
 	"github.com/spf13/cobra"
 )
 
@@ -66,7 +68,11 @@ func (a *app) plan(ctx context.Context, file *jobfile.File, asJSON bool) (err er
 	if err != nil {
 		return err
 	}
-	totals, err := count(ctx, bound, file.Job.Frame.Chunk)
+	past, err := loadedKeys(ctx, s.ledger, file.Job)
+	if err != nil {
+		return err
+	}
+	totals, err := count(ctx, bound, file.Job.Frame.Chunk, past)
 	if err != nil {
 		return err
 	}
@@ -82,14 +88,27 @@ func (a *app) plan(ctx context.Context, file *jobfile.File, asJSON bool) (err er
 	return nil
 }
 
+// loadedKeys reads which keys earlier runs of the job have loaded. It does not make a ledger.
+func loadedKeys(ctx context.Context, target string, job drover.Job) (_ *run.Loaded, err error) {
+	if !job.Frame.Chunk.NewKeys {
+		return nil, nil //nolint:nilnil // nil has loaded none
+	}
+	l, err := open.Existing(ctx, target)
+	if err != nil || l == nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, l.Shutdown()) }()
+	return run.LoadedKeys(ctx, l, job, "")
+}
+
 // count cuts the source as a run would, and adds up the chunks.
-func count(ctx context.Context, b *bind.Bound, chunking drover.Chunking) (plan.Totals, error) {
+func count(ctx context.Context, b *bind.Bound, chunking drover.Chunking, past *run.Loaded) (plan.Totals, error) {
 	var t plan.Totals
 	state, err := b.Source.Begin(ctx, chunking, nil)
 	if err != nil {
 		return t, err
 	}
-	for c, err := range b.Source.Chunks(ctx, chunking, state) {
+	for c, err := range past.New(b.Source.Chunks(ctx, chunking, state)) {
 		if err != nil {
 			return t, fmt.Errorf("cut the source into chunks: %w", err)
 		}
@@ -97,5 +116,6 @@ func count(ctx context.Context, b *bind.Bound, chunking drover.Chunking) (plan.T
 		t.Rows += c.Rows
 		t.Bytes += c.Bytes
 	}
+	t.Loaded = past.Skipped()
 	return t, nil
 }

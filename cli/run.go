@@ -178,10 +178,12 @@ func (a *app) runWith(ctx context.Context, o run.Options, s settings, f runFlags
 			_ = os.Remove(dir) // only if it is empty: a job that was refused leaves nothing behind
 		}
 	}()
+	past := s.ledger
+	o.OpenPast = func(ctx context.Context) (ledger.Ledger, error) { return open.Existing(ctx, past) }
 	if f.dryRun {
 		s.ledger = filepath.Join(o.TempDir, "dry-run.db")
 	}
-	if o.LedgerName, o.Shared, err = nameLedger(s.ledger); err != nil {
+	if o.LedgerName, o.Shared, err = open.Name(s.ledger); err != nil {
 		return run.Summary{}, err
 	}
 	o.FreshLedger = !o.Shared && !exists(s.ledger)

@@ -146,18 +146,3 @@ func TestAPanicIsAShortMessageAndAFile(t *testing.T) {
 		t.Errorf("the stack is in the wrong place:\n%s", text)
 	}
 }
-
-func TestALedgersNameShowsNoPartOfAPassword(t *testing.T) {
-	for target, want := range map[string]string{
-		"postgres://u:pw@host:5432/db":       "postgres host:5432/db",
-		"postgres://u:12/34secret@host/db":   "postgres",
-		"postgresql://u:a?secret@host/db":    "postgres",
-		"postgres://u:a#secret@host/db":      "postgres",
-		"postgres://host/db?password=secret": "postgres host/db",
-		".drover/ledger.db":                  ".drover/ledger.db",
-	} {
-		if name, _, err := nameLedger(target); err != nil || name != want {
-			t.Errorf("%s: %q, %v", target, name, err)
-		}
-	}
-}

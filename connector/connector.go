@@ -17,6 +17,14 @@ import (
 	"github.com/droverdata/drover/internal/step"
 )
 
+// The keys of chunks that stand for no one value: the rows whose value is NULL, those whose value is not listed, and all rows of a source that was
+// empty when it was cut.
+const (
+	NullKey  = "(null)"
+	OtherKey = "(other)"
+	AllKey   = "(all)"
+)
+
 // Chunk is the unit of the audit: a key value, a page range, a file, some row groups.
 type Chunk struct {
 	// ID is the chunk's position in the stage's plan, from 0. Neighbouring IDs are neighbours in the source. Whoever adds chunks

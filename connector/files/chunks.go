@@ -266,8 +266,8 @@ func (s *source) chunkBy(ctx context.Context, session *duck.Session, sv *survey,
 
 // The keys of chunks that stand for no value.
 const (
-	nullKey  = "(null)"
-	otherKey = "(other)"
+	nullKey  = connector.NullKey
+	otherKey = connector.OtherKey
 )
 
 // name is the chunk's key for people. A value that reads like the key of a chunk without one is quoted.

@@ -93,3 +93,6 @@ func (s *Sink) Doubles() bool { return s.Mode == Append }
 
 // FewTasks reports whether each task leaves a file in every partition that it has rows for.
 func (s *Sink) FewTasks() bool { return len(s.Partition) > 0 }
+
+// KeepsRows reports whether a run adds to the rows of earlier ones.
+func (s *Sink) KeepsRows() bool { return s.Mode == Append }

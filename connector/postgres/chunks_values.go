@@ -7,14 +7,15 @@ import (
 	"strings"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
 	"github.com/jackc/pgx/v5"
 )
 
 // The keys of chunks that stand for no value.
 const (
-	nullKey   = "(null)"
-	othersKey = "(other)"
-	wholeKey  = "(all)"
+	nullKey   = connector.NullKey
+	othersKey = connector.OtherKey
+	wholeKey  = connector.AllKey
 )
 
 // shownKey is a value as a chunk's key. One that reads like the key of a chunk without a value is quoted.

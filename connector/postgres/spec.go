@@ -126,3 +126,6 @@ func (s *Sink) NeedsUnique() []string {
 
 // CommitsEarly reports whether chunks are visible before the run is over, and stay so if it is given up.
 func (s *Sink) CommitsEarly() bool { return s.Mode != Replace }
+
+// KeepsRows reports whether a run adds to the rows of earlier ones.
+func (s *Sink) KeepsRows() bool { return s.Mode == Append || s.Mode == Upsert }

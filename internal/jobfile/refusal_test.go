@@ -110,7 +110,6 @@ var refusals = []struct {
 	{name: "later: table", text: with("sink:\n  files:\n    path: out/\n  table: nyc.trips\n")},
 	{name: "later: python", text: with("steps:\n  - drop: [a]\n  - python: clean.py:clean\n")},
 	{name: "later: bucket_by", text: with("sink:\n  files:\n    path: out/\n    bucket_by: {columns: [a], buckets: 4}\n")},
-	{name: "later: new_keys", text: with("chunk:\n  by: a\n  new_keys: true\n")},
 	{name: "later: s3", text: with("source:\n  files:\n    path: s3://bucket/2017/\n")},
 
 	// Interpolation.
@@ -144,6 +143,8 @@ var refusals = []struct {
 	{name: "keys without by", text: with("chunk:\n  keys: SELECT 1\n")},
 	{name: "spool without by", text: with("chunk:\n  spool: true\n")},
 	{name: "others without by", text: with("chunk:\n  others: ignore\n")},
+	{name: "new_keys without by", text: with("chunk:\n  new_keys: true\n")},
+	{name: "new_keys of a sink that keeps nothing", text: with("chunk:\n  by: a\n  new_keys: true\n")},
 	{name: "others without keys", text: with("chunk:\n  by: a\n  others: ignore\n")},
 	{name: "unknown others", text: with("chunk:\n  by: a\n  keys: SELECT 1\n  others: keep\n")},
 	{name: "files of a postgres source", text: with("source:\n  postgres: {url: \"${RAW_URL}\", table: t}\nchunk:\n  files: 1\n")},

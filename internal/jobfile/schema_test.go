@@ -93,7 +93,7 @@ var beyondSchema = map[string]bool{
 	"set with a bad name": true, "empty after interpolation": true, "number from a secret": true, "defaults nested too deep": true,
 	"name with a space": true, "name with a dash first": true, "name too long": true, "unknown timezone": true, "the machine's timezone": true,
 	"chunk by and rows": true, "chunk by and files": true, "chunk rows and files": true, "keys without by": true, "spool without by": true,
-	"others without by": true, "others without keys": true, "files of a postgres source": true, "table and query": true, "neither table nor query": true,
+	"others without by": true, "others without keys": true, "new_keys without by": true, "new_keys of a sink that keeps nothing": true, "files of a postgres source": true, "table and query": true, "neither table nor query": true,
 	"url of another system": true, "url that is none": true, "url with a raw password": true, "upsert without key": true, "key without upsert": true,
 	"on_conflict without upsert": true, "latest without upsert": true, "column twice in key": true, "column twice in partition_by": true,
 	"unknown compression": true, "compression of another format": true, "row groups of csv": true, "overwrite_partitions without partitions": true,

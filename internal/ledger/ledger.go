@@ -97,6 +97,17 @@ type Request struct {
 	Engine string
 }
 
+// Past says which runs of a job History yields.
+type Past struct {
+	Job string
+	// Fingerprint, where not empty, must be the run's.
+	Fingerprint string
+	// Before, where not empty, is the uid of a run: only runs that were begun before it.
+	Before string
+	// States are those of the runs that are wanted. At least one.
+	States []RunState
+}
+
 // Want says what a driver is ready to take.
 type Want struct {
 	Worker string
@@ -234,9 +245,12 @@ type Ledger interface {
 	// except that a failed run can be abandoned.
 	Close(ctx context.Context, uid string, state RunState, message string) error
 
-	// Run finds a run by job and ID, or by UID or ID alone when job is empty; the newest of those that fit. An empty id fits all.
+	// Run finds a run by job and ID, or by UID or ID alone when job is empty; the newest of those that fit. An empty id fits all. Runs that
+	// were abandoned before they were open did nothing, and are found only where no other fits.
 	// ErrNotFound if there is none.
 	Run(ctx context.Context, job, id string) (Run, error)
+	// History yields runs of one job, the newest first. It streams.
+	History(ctx context.Context, of Past) iter.Seq2[Run, error]
 	// Runs yields the newest runs first.
 	Runs(ctx context.Context, limit int) ([]Run, error)
 	// Totals sums up the chunks of one stage of a run.

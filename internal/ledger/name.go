@@ -3,6 +3,7 @@ package ledger
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"strings"
 )
 
 // NewUID returns a random run uid: 128 bits as 32 hex digits.
@@ -28,4 +29,9 @@ func NewID() string {
 		}
 	}
 	return string(id)
+}
+
+// Text is s as a ledger stores it: valid UTF-8 without NUL, which not every database takes.
+func Text(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }

@@ -23,6 +23,8 @@ type Planned struct {
 	// By is the column that the source was cut by, if any.
 	By     string `json:"by,omitempty"`
 	Chunks int64  `json:"chunks"`
+	// Loaded is how many keys were left out because earlier runs have loaded them.
+	Loaded int64 `json:"loaded_keys,omitempty"`
 	// Rows and Bytes are the source's estimates; 0 when unknown.
 	Rows  int64 `json:"rows,omitempty"`
 	Bytes int64 `json:"bytes,omitempty"`

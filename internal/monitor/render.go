@@ -45,6 +45,9 @@ func (s *story) planned(e Planned) []string {
 	if e.By != "" {
 		plan += " by " + e.By
 	}
+	if e.Loaded > 0 {
+		plan += " (" + human.Plural(e.Loaded, "key") + " loaded already)"
+	}
 	if e.Rows > 0 {
 		plan += ", " + human.Short(float64(e.Rows)) + " rows"
 	}

@@ -65,6 +65,8 @@ type Plan struct {
 // Totals are what the chunks of a plan come to. Zero where unknown.
 type Totals struct {
 	Chunks int64 `json:"chunks"`
+	// Loaded is how many further keys earlier runs have loaded (chunk: {new_keys: true}).
+	Loaded int64 `json:"loaded_keys,omitempty"`
 	// Rows and Bytes are the source's estimates of what it will yield.
 	Rows  int64 `json:"rows,omitempty"`
 	Bytes int64 `json:"bytes,omitempty"`

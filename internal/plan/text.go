@@ -101,6 +101,9 @@ func (s Stage) Path() string {
 
 func (t Totals) text(c drover.Chunking) string {
 	text := human.Plural(t.Chunks, "chunk") + by(c)
+	if c.NewKeys {
+		text += fmt.Sprintf(": new keys only, %s loaded already", human.Count(t.Loaded))
+	}
 	if t.Rows > 0 {
 		text += ", " + human.Short(float64(t.Rows)) + " rows"
 	}

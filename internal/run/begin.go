@@ -107,15 +107,18 @@ func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
 
 // start plans a new run: source and sink are made ready, and all chunks go into the ledger.
 func (r *runner) start(ctx context.Context) error {
-	for _, refuse := range []func(context.Context) error{r.refuseRetryOfNothing, r.refuseSecondAppend} {
+	for _, refuse := range []func(context.Context) error{r.refuseRetryOfNothing, r.refuseSecondAppend, r.refuseTwoPlans} {
 		if err := refuse(ctx); err != nil {
 			return errors.Join(err, r.ledger.Close(ctx, r.run.UID, ledger.Abandoned, err.Error()))
 		}
 	}
+	past, err := r.loadedKeys(ctx)
+	if err != nil {
+		return r.giveUp(ctx, err)
+	}
 	chunking := r.o.Job.Frame.Chunk
 	stage := r.plan.Stages[0]
 	d := doc{Plan: r.plan, SourceIdentity: r.bound.SourceIdentity, SinkIdentity: r.bound.Check.Identity, Host: hostname()}
-	var err error
 	if d.SourceState, err = r.bound.Source.Begin(ctx, chunking, nil); err != nil {
 		return r.giveUp(ctx, err)
 	}
@@ -125,13 +128,14 @@ func (r *runner) start(ctx context.Context) error {
 		Path: stage.Path(), Notes: stage.Notes,
 	}
 	only := r.watchOnly()
-	chunks := numbered(r.bound.Source.Chunks(ctx, chunking, d.SourceState), &planned, only)
+	chunks := numbered(past.New(r.bound.Source.Chunks(ctx, chunking, d.SourceState)), &planned, only)
 	if err := r.ledger.AddChunks(ctx, r.run.UID, r.driver, 0, chunks); err != nil {
 		return r.giveUp(ctx, fmt.Errorf("cut the source into chunks: %w", err))
 	}
 	if err := only.err(); err != nil {
 		return r.giveUp(ctx, err)
 	}
+	planned.Loaded = past.Skipped()
 	fault.Point(ctx)
 	// Only now, because a source that cannot be cut must leave the target untouched.
 	if !r.o.DryRun {
@@ -316,43 +320,6 @@ func (r *runner) undo(ctx context.Context, old doc) error {
 	}
 	r.doc = old
 	return r.unmark(ctx)
-}
-
-// What a sink may say of itself beyond drover.Sink.
-type (
-	// doubler is a sink to which a second run may add the same rows again.
-	doubler interface{ Doubles() bool }
-	// earlyCommitter is a sink whose committed chunks stay visible whatever becomes of the run.
-	earlyCommitter interface{ CommitsEarly() bool }
-)
-
-// refuseRetryOfNothing keeps --retry-errors from starting a run: after a finished one it would load everything again.
-func (r *runner) refuseRetryOfNothing(context.Context) error {
-	if !r.o.RetryErrors {
-		return nil
-	}
-	return drover.Errorf(drover.Invalid, "job %s has no unfinished run whose errors could be retried", r.plan.Job).
-		WithHint("drover status lists the runs; without --retry-errors the command starts a new one")
-}
-
-// refuseSecondAppend keeps a late second machine from loading everything twice (exactness.md 3).
-func (r *runner) refuseSecondAppend(ctx context.Context) error {
-	d, ok := r.o.Job.Sink.(doubler)
-	if !ok || !d.Doubles() || !r.o.Shared || r.o.Name != "" || r.o.New {
-		return nil
-	}
-	runs, err := r.ledger.Runs(ctx, 1000)
-	if err != nil {
-		return fmt.Errorf("look for earlier runs: %w", err)
-	}
-	same := func(run ledger.Run) bool {
-		return run.Job == r.plan.Job && run.State == ledger.Finished && run.Fingerprint == r.plan.Fingerprint
-	}
-	if i := slices.IndexFunc(runs, same); i >= 0 {
-		return drover.Errorf(drover.Invalid, "run %s of this very job has finished, and on a shared ledger a second append would load everything twice", runs[i].ID).
-			WithHint("name the run with --run NAME, so that a late machine finds it finished, or load again with --new")
-	}
-	return nil
 }
 
 // showFailed lists what failed in a run that is over.

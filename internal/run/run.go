@@ -25,6 +25,8 @@ type Options struct {
 	// once the job is bound, so that a job that is refused leaves nothing behind.
 	OpenLedger  func(context.Context) (ledger.Ledger, error)
 	FreshLedger bool
+	// OpenPast opens the ledger of earlier runs for a dry run, which has a ledger of its own; it returns nil where there is none.
+	OpenPast func(context.Context) (ledger.Ledger, error)
 	// LedgerName is how the ledger is called towards the user. Shared says that other machines may use it.
 	LedgerName string
 	Shared     bool

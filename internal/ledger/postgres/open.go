@@ -35,6 +35,22 @@ const schemaParameter = "drover_schema"
 // missing. ?drover_schema=NAME in the URL names another schema than drover. It fails with a *drover.Error: Invalid for
 // a wrong URL, Unreachable, or Refused; none shows the password.
 func Open(ctx context.Context, rawURL string) (ledger.Ledger, error) {
+	return opened(ctx, rawURL, func(d *database) (bool, error) { return true, d.prepare(ctx) })
+}
+
+// OpenExisting is Open that makes nothing: it returns nil without an error where there are no tables.
+func OpenExisting(ctx context.Context, rawURL string) (ledger.Ledger, error) {
+	return opened(ctx, rawURL, func(d *database) (exists bool, err error) {
+		err = d.Read(ctx, func(tx sqlstore.Tx) error {
+			exists, err = d.check(tx)
+			return err
+		})
+		return exists, err
+	})
+}
+
+// opened connects and has look say whether the tables are there.
+func opened(ctx context.Context, rawURL string, look func(*database) (bool, error)) (ledger.Ledger, error) {
 	config, schemaName, err := parse(rawURL)
 	if err != nil {
 		return nil, err
@@ -44,11 +60,19 @@ func Open(ctx context.Context, rawURL string) (ledger.Ledger, error) {
 		return nil, explain(err, config.ConnConfig)
 	}
 	d := newDatabase(pool, config.ConnConfig, schemaName)
-	if err := d.prepare(ctx); err != nil {
+	there, err := look(d)
+	if err != nil || !there {
 		pool.Close()
-		return nil, fmt.Errorf("open the ledger in %s: %w", place(config.ConnConfig), err)
+		return nil, wrapped(err, "open the ledger in "+place(config.ConnConfig))
 	}
 	return sqlstore.New(d), nil
+}
+
+func wrapped(err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
 }
 
 func parse(rawURL string) (*pgxpool.Config, string, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"math"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
@@ -21,8 +22,8 @@ func (s *Store) Run(ctx context.Context, job, id string) (ledger.Run, error) {
 	err := s.db.Read(ctx, func(tx Tx) error {
 		var err error
 		ok, err = first(tx, found.dest(), `SELECT `+runColumns+` FROM @table(run)
-			WHERE ($1 = '' OR job = $1) AND ($2 = '' OR id = $2 OR $1 = '' AND uid = $2) ORDER BY number DESC LIMIT 1`,
-			clean(job), clean(id))
+			WHERE ($1 = '' OR job = $1) AND ($2 = '' OR id = $2 OR $1 = '' AND uid = $2) 
+			ORDER BY CASE WHEN state = 'abandoned' AND doc IS NULL THEN 1 ELSE 0 END, number DESC LIMIT 1`, clean(job), clean(id))
 		return err
 	})
 	if err == nil && !ok {
@@ -32,6 +33,62 @@ func (s *Store) Run(ctx context.Context, job, id string) (ledger.Run, error) {
 		return ledger.Run{}, fmt.Errorf("find run %q: %w", id, err)
 	}
 	return found.result(), nil
+}
+
+const (
+	selectHistory = `SELECT number, ` + runColumns + ` FROM @table(run)
+		WHERE job = $1 AND ($2 = '' OR fingerprint = $2) AND state @any($3) AND number < $4 ORDER BY number DESC LIMIT $5`
+	historyPage = 50 // runs have large docs
+)
+
+// History implements ledger.Ledger.
+func (s *Store) History(ctx context.Context, of ledger.Past) iter.Seq2[ledger.Run, error] {
+	states := make([]string, len(of.States))
+	for i, state := range of.States {
+		states[i] = string(state)
+	}
+	return func(yield func(ledger.Run, error) bool) {
+		before, err := s.numberOf(ctx, of.Before)
+		for more := err == nil; more; {
+			var batch []ledger.Run
+			err = s.db.Read(ctx, func(tx Tx) error {
+				return tx.Query(func(r Row) error {
+					var found runScan
+					err := r.Scan(append([]any{&before}, found.dest()...)...)
+					batch = append(batch, found.result())
+					return err
+				}, selectHistory, clean(of.Job), of.Fingerprint, states, before, historyPage)
+			})
+			if err != nil {
+				break
+			}
+			for _, run := range batch {
+				if !yield(run, nil) {
+					return
+				}
+			}
+			more = len(batch) == historyPage
+		}
+		if err != nil {
+			yield(ledger.Run{}, fmt.Errorf("read the earlier runs of job %s: %w", of.Job, err))
+		}
+	}
+}
+
+// numberOf returns a run's place in the order of beginning; that after all runs for "".
+func (s *Store) numberOf(ctx context.Context, uid string) (int64, error) {
+	if uid == "" {
+		return math.MaxInt64, nil
+	}
+	var number int64
+	err := s.db.Read(ctx, func(tx Tx) error {
+		ok, err := first(tx, []any{&number}, `SELECT number FROM @table(run) WHERE uid = $1`, uid)
+		if err == nil && !ok {
+			err = ledger.ErrNotFound
+		}
+		return err
+	})
+	return number, err
 }
 
 // Runs implements ledger.Ledger.

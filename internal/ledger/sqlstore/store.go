@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/droverdata/drover/connector"
@@ -78,10 +77,8 @@ func first(tx Tx, dest []any, sql string, args ...any) (bool, error) {
 	return found, err
 }
 
-// clean makes a text that every database stores: valid UTF-8 without NUL.
-func clean(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
-}
+// clean is ledger.Text.
+func clean(s string) string { return ledger.Text(s) }
 
 func cleanAll(list []string) []string {
 	out := make([]string, len(list))

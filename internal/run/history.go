@@ -1,0 +1,68 @@
+package run
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/ledger"
+)
+
+// What a sink may say of itself beyond drover.Sink.
+type (
+	// doubler is a sink to which a second run may add the same rows again.
+	doubler interface{ Doubles() bool }
+	// earlyCommitter is a sink whose committed chunks stay visible whatever becomes of the run.
+	earlyCommitter interface{ CommitsEarly() bool }
+)
+
+// doubles reports whether loading the same rows again would have them in the sink twice.
+func doubles(sink drover.Sink) bool {
+	d, ok := sink.(doubler)
+	return ok && d.Doubles()
+}
+
+// refuseRetryOfNothing keeps --retry-errors from starting a run: after a finished one it would load everything again.
+func (r *runner) refuseRetryOfNothing(context.Context) error {
+	if !r.o.RetryErrors {
+		return nil
+	}
+	return drover.Errorf(drover.Invalid, "job %s has no unfinished run whose errors could be retried", r.plan.Job).
+		WithHint("drover status lists the runs; without --retry-errors the command starts a new one")
+}
+
+// refuseSecondAppend keeps a late second machine from loading everything twice (exactness.md 3). Of keys that are new nothing is loaded
+// twice.
+func (r *runner) refuseSecondAppend(ctx context.Context) error {
+	if !doubles(r.o.Job.Sink) || !r.o.Shared || r.o.Name != "" || r.o.New || r.o.Job.Frame.Chunk.NewKeys {
+		return nil
+	}
+	same := ledger.Past{Job: r.plan.Job, Fingerprint: r.plan.Fingerprint, States: []ledger.RunState{ledger.Finished}}
+	for run, err := range r.ledger.History(ctx, same) {
+		if err != nil {
+			return fmt.Errorf("look for earlier runs: %w", err)
+		}
+		return drover.Errorf(drover.Invalid, "run %s of this very job has finished, and on a shared ledger a second append would load everything twice", run.ID).
+			WithHint("name the run with --run NAME, so that a late machine finds it finished, or load again with --new")
+	}
+	return nil
+}
+
+// refuseTwoPlans keeps runs of different names from loading the same new keys side by side: of those that begin together, the one that the
+// ledger saw first goes on.
+func (r *runner) refuseTwoPlans(ctx context.Context) error {
+	if !r.o.Job.Frame.Chunk.NewKeys {
+		return nil
+	}
+	unfinished := ledger.Past{
+		Job: r.plan.Job, Before: r.run.UID, States: []ledger.RunState{ledger.Planned, ledger.Open, ledger.Publishing, ledger.Failed},
+	}
+	for run, err := range r.ledger.History(ctx, unfinished) {
+		if err != nil {
+			return fmt.Errorf("look for unfinished runs: %w", err)
+		}
+		return drover.Errorf(drover.Invalid, "run %s of this job is %s, and which keys are new is known only when it has ended", run.ID, run.State).
+			WithHint("finish it with --run %s, or wait for it", run.ID)
+	}
+	return nil
+}
