@@ -42,8 +42,8 @@ func exactFloat(t, typ string) string {
 }
 
 // checkedCSV is the value of a column that is read as text, as typ: what typ would not hold as it was written is an error that names the
-// column, the value and the file. What prints back the same needs no other look, which most values do. An empty text in quotes is NULL, as
-// it is where every row was looked at first.
+// column, the value and the file. Most values print back the same and are looked at no further: a CASE, unlike an OR, asks no more than it must.
+// An empty text in quotes is NULL, as it is where every row was looked at first.
 func checkedCSV(name, q, typ, file string) string {
 	if typ == "VARCHAR" {
 		return q
@@ -51,35 +51,44 @@ func checkedCSV(name, q, typ, file string) string {
 	t := "trim(" + q + ", ' ')"
 	as := func(text string) string { return "TRY_CAST(" + text + " AS " + typ + ")" }
 	same := as(q) + "::VARCHAR = " + q
-	pattern := func(p string) string { return matches(q, p) + " AND " + as(q) + " IS NOT NULL" }
-	var fits string
+	pattern := func(p string) []string { return []string{same, matches(q, p) + " AND " + as(q) + " IS NOT NULL"} }
+	fits := []string{same}
 	var precision, scale int
 	switch n, _ := fmt.Sscanf(typ, "DECIMAL(%d,%d)", &precision, &scale); {
 	case n == 2:
-		fits = same + " OR " + matches(t, `-?(0|[1-9][0-9]*|(0|[1-9][0-9]*)?\.[0-9]{0,`+strconv.Itoa(scale)+`}0*)`) + " AND " + matches(t, ".*[0-9].*") +
-			" AND " + as(t) + " IS NOT NULL"
-	case typ == "DOUBLE" || typ == "FLOAT":
-		fits = as(q) + "::VARCHAR IN (" + q + ", " + q + " || '.0') OR " + q + " IN " + csvSpecials + " OR " + matches(t, csvNumber) + " AND " + exactFloat(t, typ)
+		fits = append(fits, matches(t, `-?(0|[1-9][0-9]*|(0|[1-9][0-9]*)?\.[0-9]{0,`+strconv.Itoa(scale)+`}0*)`)+" AND "+matches(t, ".*[0-9].*")+
+			" AND "+as(t)+" IS NOT NULL")
+	case typ == "DOUBLE":
+		// 15 characters are no more than 15 digits.
+		fits = append(fits, "strlen("+q+") <= 15 AND "+matches(q, `-?(0|[1-9][0-9]*)(\.[0-9]+)?`))
+		fallthrough
+	case typ == "FLOAT":
+		fits = append(fits, as(q)+"::VARCHAR = "+q+" || '.0'", matches(t, csvNumber)+" AND "+exactFloat(t, typ))
 	case typ == "BOOLEAN":
-		fits = q + " IN " + csvBooleans
+		fits = []string{q + " IN " + csvBooleans}
 	case typ == "DATE":
-		fits = same + " OR " + pattern(csvDay)
+		fits = pattern(csvDay)
 	case typ == "TIMESTAMP":
-		fits = same + " OR " + pattern(csvDay+"([ T]"+csvClock+")?")
+		fits = pattern(csvDay + "([ T]" + csvClock + ")?")
 	case typ == "TIMESTAMP WITH TIME ZONE":
-		fits = same + " OR " + pattern(csvDay+"[ T]"+csvClock+csvZone)
+		fits = pattern(csvDay + "[ T]" + csvClock + csvZone)
 	case typ == "TIME":
-		fits = same + " OR " + pattern(csvClock)
+		fits = pattern(csvClock)
 	case strings.HasSuffix(typ, "INT") || typ == "INTEGER" || typ == "UINTEGER":
-		fits = same + " OR " + as(t) + "::VARCHAR = " + t
+		fits = append(fits, as(t)+"::VARCHAR = "+t)
 	case typ == "UUID":
-		fits = as(q) + " IS NOT NULL"
-	default:
-		fits = same
+		fits = []string{as(q) + " IS NOT NULL"}
 	}
 	fail := "error(" + duck.Literal("column "+name+" is read as "+typ+", which does not hold its value '") + " || left(" + q + ", 100) || " +
 		duck.Literal("' in ") + " || " + file + " || " + duck.Literal(" as it is written: declare it in source.files, types: {"+name+": VARCHAR}") + ")"
-	return "CASE WHEN " + q + " IS NULL OR " + q + " = '' THEN NULL WHEN coalesce(" + fits + ", false) THEN CAST(" + q + " AS " + typ + ") ELSE CAST(" + fail + " AS " + typ + ") END"
+	sql := "CASE"
+	for i, condition := range fits {
+		sql += " WHEN " + condition + " THEN CAST(" + q + " AS " + typ + ")"
+		if i == 0 {
+			sql += " WHEN " + q + " IS NULL OR " + q + " = '' THEN NULL"
+		}
+	}
+	return sql + " ELSE CAST(" + fail + " AS " + typ + ") END"
 }
 
 // checks reports whether a column's values are looked at as they are read: in CSV files of which the survey saw a sample, and where the job gives

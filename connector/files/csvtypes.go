@@ -35,33 +35,87 @@ func (c *csvCounts) fields() []*int64 {
 	}
 }
 
-// csvQuery returns the expressions that count a column's values, in the order of fields.
-func csvQuery(column string) []string {
-	q := duck.Ident(column)
+// The kinds of a value of a CSV file, by which csvQuery counts them.
+const (
+	csvNull = iota
+	csvBlank
+	csvWhole // a BIGINT
+	csvWholeInexact
+	csvPlain // another number without an exponent
+	csvPlainInexact
+	csvExponent
+	csvExponentInexact
+	csvSpecial
+	csvBoolean
+	csvDate
+	csvTimestamp
+	csvZoned
+	csvTime
+	csvText
+)
+
+// csvKind is the expression of a value's kind. A CASE asks no more than it must, and most values are known by the first questions.
+func csvKind(q string) string {
 	t := "trim(" + q + ", ' ')"
 	as := func(pattern, typ string) string {
 		return matches(q, pattern) + " AND TRY_CAST(" + q + " AS " + typ + ") IS NOT NULL"
 	}
-	number := matches(t, csvNumber)
-	plain := number + " AND NOT regexp_matches(" + t + ", '[eE]')"
-	var out []string
-	for _, condition := range []string{
-		q + " IS NOT NULL", q + " = ''",
-		matches(t, csvInteger) + " AND TRY_CAST(" + t + " AS BIGINT) IS NOT NULL",
-		number, number + " AND NOT " + exactFloat(t, "DOUBLE"), number + " AND NOT (" + plain + ")",
-	} {
-		out = append(out, "count(*) FILTER (WHERE "+condition+")")
+	whole := func(text string) string { return "TRY_CAST(" + text + " AS BIGINT)::VARCHAR = " + text }
+	exact := func(text string, yes, no int) string {
+		return fmt.Sprintf("CASE WHEN strlen(%s) <= 15 THEN %d WHEN %s THEN %d ELSE %d END", text, yes, exactFloat(text, "DOUBLE"), yes, no)
 	}
-	out = append(out,
-		"coalesce(max(length(regexp_extract("+t+", '^-?([0-9]*)', 1))) FILTER (WHERE "+plain+"), 0)",
-		"coalesce(max(length(regexp_extract("+t+`, '\.([0-9]*)$', 1))) FILTER (WHERE `+plain+"), 0)")
-	for _, condition := range []string{
-		q + " IN " + csvSpecials, q + " IN " + csvBooleans,
-		as(csvDay, "DATE"), as(csvDay+"[ T]"+csvClock, "TIMESTAMP"), as(csvDay+"[ T]"+csvClock+csvZone, "TIMESTAMPTZ"), as(csvClock, "TIME"),
+	var b strings.Builder
+	b.WriteString("CASE")
+	for _, c := range []struct{ when, then string }{
+		{q + " IS NULL", fmt.Sprint(csvNull)},
+		{q + " = ''", fmt.Sprint(csvBlank)},
+		// What begins with a letter is no number and no time.
+		{q + " >= ':'", fmt.Sprintf("CASE WHEN %[1]s IN %[2]s THEN %[3]d WHEN %[1]s IN %[4]s THEN %[5]d ELSE %[6]d END", q, csvSpecials, csvSpecial, csvBooleans, csvBoolean, csvText)},
+		{whole(q), exact(q, csvWhole, csvWholeInexact)},
+		{"strlen(" + q + ") <= 15 AND " + matches(q, `-?(0|[1-9][0-9]*)\.[0-9]+`), fmt.Sprint(csvPlain)},
+		{whole(t), exact(t, csvWhole, csvWholeInexact)},
+		{matches(t, csvNumber) + " AND regexp_matches(" + t + ", '[eE]')", fmt.Sprintf("CASE WHEN %s THEN %d ELSE %d END", exactFloat(t, "DOUBLE"), csvExponent, csvExponentInexact)},
+		{matches(t, csvNumber), exact(t, csvPlain, csvPlainInexact)},
+		{q + " IN " + csvSpecials, fmt.Sprint(csvSpecial)},
+		{as(csvDay, "DATE"), fmt.Sprint(csvDate)},
+		{as(csvDay+"[ T]"+csvClock, "TIMESTAMP"), fmt.Sprint(csvTimestamp)},
+		{as(csvDay+"[ T]"+csvClock+csvZone, "TIMESTAMPTZ"), fmt.Sprint(csvZoned)},
+		{as(csvClock, "TIME"), fmt.Sprint(csvTime)},
 	} {
-		out = append(out, "count(*) FILTER (WHERE "+condition+")")
+		b.WriteString(" WHEN " + c.when + " THEN " + c.then)
 	}
-	return out
+	fmt.Fprintf(&b, " ELSE %d END::UTINYINT", csvText)
+	return b.String()
+}
+
+// csvQuery returns the query that counts the values of a file's columns, each in the order of fields.
+func csvQuery(columns shape, from string) string {
+	var kinds, counts []string
+	for i, c := range columns {
+		q, k := duck.Ident(c.Name), fmt.Sprintf("__drover_k%d", i)
+		kinds = append(kinds, fmt.Sprintf("%s AS __drover_t%d, %s AS %s", q, i, csvKind(q), k))
+		t := fmt.Sprintf("trim(__drover_t%d, ' ')", i)
+		plain := fmt.Sprintf("%s BETWEEN %d AND %d", k, csvWhole, csvPlainInexact)
+		count := func(condition string, args ...any) {
+			counts = append(counts, "count(*) FILTER (WHERE "+k+" "+fmt.Sprintf(condition, args...)+")")
+		}
+		most := func(digits string) {
+			counts = append(counts, "coalesce(max(CASE WHEN "+plain+" THEN "+digits+" END), 0)")
+		}
+		count("<> %d", csvNull)
+		count("= %d", csvBlank)
+		count("IN (%d, %d)", csvWhole, csvWholeInexact)
+		count("BETWEEN %d AND %d", csvWhole, csvExponentInexact)
+		count("IN (%d, %d, %d)", csvWholeInexact, csvPlainInexact, csvExponentInexact)
+		count("IN (%d, %d)", csvExponent, csvExponentInexact)
+		point := "instr(" + t + ", '.')"
+		most("CASE WHEN " + point + " = 0 THEN strlen(" + t + ") ELSE " + point + " - 1 END - starts_with(" + t + ", '-')::BIGINT")
+		most("CASE WHEN " + point + " = 0 THEN 0 ELSE strlen(" + t + ") - " + point + " END")
+		for _, kind := range []int{csvSpecial, csvBoolean, csvDate, csvTimestamp, csvZoned, csvTime} {
+			count("= %d", kind)
+		}
+	}
+	return "SELECT " + strings.Join(counts, ", ") + " FROM (SELECT " + strings.Join(kinds, ", ") + " FROM " + from + ")"
 }
 
 // kind returns the type that holds all the values, each as it was written: VARCHAR where no other does.
@@ -146,16 +200,12 @@ func (u *csvSurvey) add(ctx context.Context, src *source, s *duck.Session, path 
 		return nil, drover.Errorf(drover.Refused, "the columns of %s are separated by %q and those of %s by %q", u.first, d.Delimiter, path, delimiter).
 			WithHint("read the files in separate jobs")
 	}
-	var exprs []string
-	for _, c := range sh {
-		exprs = append(exprs, csvQuery(c.Name)...)
-	}
 	from := "read_csv(" + duck.Literal(globEscape(path)) + ", hive_partitioning=false, " + d.options() + ", columns=" + csvTexts(sh) + ")"
 	if size > sampleAll {
 		from = fmt.Sprintf("(SELECT * FROM %s LIMIT %d)", from, sampleRows)
 	}
 	var row []cell
-	if err := texts(ctx, s, "SELECT "+strings.Join(exprs, ", ")+" FROM "+from, func(r []cell) error { row = r; return nil }); err != nil {
+	if err := texts(ctx, s, csvQuery(sh, from), func(r []cell) error { row = r; return nil }); err != nil {
 		if ctx.Err() != nil {
 			return nil, err
 		}
