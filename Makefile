@@ -36,6 +36,10 @@ test: ## run every test, with a real Postgres that is found or fetched
 	$(GO) test -timeout $(TEST_TIMEOUT) ./...
 	$(GO) test -race -timeout $(TEST_TIMEOUT) $(RACE)
 
+.PHONY: soak
+soak: ## 10,000 tasks in one worker, whose memory must stay flat (some minutes)
+	DROVER_SOAK=10000 $(GO) test -count=1 -timeout $(TEST_TIMEOUT) -v -run MemoryOfAWorker ./internal/worker
+
 .PHONY: interop
 interop: build .cache/interop/.ready ## read drover's datasets with pyarrow, polars and pandas
 	.cache/interop/bin/python examples/interop/readers.py bin/drover

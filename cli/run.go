@@ -188,14 +188,14 @@ func (a *app) runWith(ctx context.Context, o run.Options, s settings, f runFlags
 	}
 	o.FreshLedger = !o.Shared && !exists(s.ledger)
 	o.OpenLedger = func(ctx context.Context) (ledger.Ledger, error) { return open.Open(ctx, s.ledger) }
-	if o.Engine, err = a.engine(o.Registry, s, shared, f.inProcess, o.Events); err != nil {
+	if o.Engine, err = a.engine(ctx, o.Registry, s, shared, f.inProcess, o.Events); err != nil {
 		return run.Summary{}, err
 	}
 	defer func() { err = errors.Join(err, o.Engine.Close()) }()
 	return run.Run(ctx, o)
 }
 
-func (a *app) engine(registry connector.Registry, s settings, dir string, inProcess bool, events func(monitor.Event)) (engine.Engine, error) {
+func (a *app) engine(ctx context.Context, registry connector.Registry, s settings, dir string, inProcess bool, events func(monitor.Event)) (engine.Engine, error) {
 	warn := func(text string) { events(monitor.Warning{Text: text}) }
 	budget := s.memory - memory.Driver
 	if inProcess {
@@ -208,7 +208,18 @@ func (a *app) engine(registry connector.Registry, s settings, dir string, inProc
 	if err != nil {
 		return nil, drover.Errorf(drover.Refused, "find drover's own program: %w", err)
 	}
-	return local.New(local.Options{Command: []string{self, "worker"}, Workers: s.workers, Memory: budget, TempDir: dir, Warn: warn})
+	e, err := local.New(local.Options{Command: []string{self, "worker"}, Workers: s.workers, Memory: budget, TempDir: dir, Own: memory.Driving, Warn: warn})
+	if err != nil {
+		return nil, err
+	}
+	slots, err := e.Slots(ctx)
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	if s.asked && slots < s.workers {
+		warn(fmt.Sprintf("%d MiB of memory are enough for %d of %d workers to begin with; more start once their tasks show that they take less", s.memory>>20, slots, s.workers))
+	}
+	return e, nil
 }
 
 // workerCommand executes tasks for an engine. Its argument is the directory for its scratch files.

@@ -53,6 +53,8 @@ type settings struct {
 	lease   time.Duration
 	memory  int64
 	workers int
+	// asked says that the user named the number of workers.
+	asked bool
 }
 
 // flags are the run flags that a job file or the environment can say too.
@@ -95,6 +97,7 @@ func (a *app) resolve(f flags, job drover.Job) (settings, error) {
 	if s.workers < 0 || s.workers > 1024 {
 		return s, drover.Errorf(drover.Invalid, "%d workers: it must be between 1 and 1024", s.workers).WithHint("--workers 4")
 	}
+	s.asked = s.workers > 0
 	if s.workers == 0 {
 		s.workers = runtime.GOMAXPROCS(0)
 	}

@@ -63,9 +63,9 @@ func TestAFlagWinsOverTheJobFileWhichWinsOverTheEnvironment(t *testing.T) {
 		job  drover.Job
 		want settings
 	}{
-		{"environment", flags{workers: 1}, drover.Job{}, settings{"env.db", time.Minute, 1 << 30, 1}},
-		{"job file", flags{}, job, settings{"job.db", time.Minute, 2 << 30, 3}},
-		{"flags", flags{ledger: "flag.db", memory: 4 << 30, workers: 5, lease: time.Second}, job, settings{"flag.db", time.Second, 4 << 30, 5}},
+		{"environment", flags{workers: 1}, drover.Job{}, settings{"env.db", time.Minute, 1 << 30, 1, true}},
+		{"job file", flags{}, job, settings{"job.db", time.Minute, 2 << 30, 3, true}},
+		{"flags", flags{ledger: "flag.db", memory: 4 << 30, workers: 5, lease: time.Second}, job, settings{"flag.db", time.Second, 4 << 30, 5, true}},
 	} {
 		got, err := a.resolve(c.f, c.job)
 		if err != nil || got != c.want {

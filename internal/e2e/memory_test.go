@@ -120,6 +120,17 @@ func TestAChunkThatFitsNoShareSaysWhatWouldDo(t *testing.T) {
 	}
 }
 
+// TestMoreWorkersThanTheBudgetHoldsIsSaid: the run begins with those that fit.
+func TestMoreWorkersThanTheBudgetHoldsIsSaid(t *testing.T) {
+	p := newPlace(t)
+	p.exec(t, "COPY (SELECT range AS id FROM range(10)) TO '{dir}/in.parquet'")
+	p.write(t, "job.yaml", "name: few\nsource: {files: {path: in.parquet}}\nsink: {files: {path: out}}\n")
+	r := p.must(t, "run", "job.yaml", "--memory", "512MiB", "--workers", "8")
+	if !strings.Contains(r.stderr, "512 MiB of memory are enough for 2 of 8 workers") {
+		t.Errorf("nothing says that 8 workers do not fit:\n%s", r.stderr)
+	}
+}
+
 // budgeted runs job.yaml and checks from outside that the tree keeps to its memory.
 func (p *place) budgeted(t *testing.T, budget int64, workers int, args ...string) result {
 	t.Helper()

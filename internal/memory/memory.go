@@ -15,11 +15,15 @@ import (
 // defaultShare is the part of the machine, or of its cgroup, that a run may use when the user names no budget.
 const defaultShare = 0.7
 
-// Default returns the default budget in bytes: 70 % of the cgroup's limit, else of the machine's memory.
-func Default() (int64, error) {
-	limit, err := memlimit.FromCgroup()
-	if err != nil || limit == 0 || limit >= 1<<62 {
-		limit, err = memlimit.FromSystem()
+// Default returns the default budget in bytes: 70 % of the cgroup's limit (v1 or v2, and of those above it) or of the machine's memory,
+// whichever is less.
+func Default() (int64, error) { return shareOf(memlimit.FromCgroup, memlimit.FromSystem) }
+
+// shareOf is Default for what is told about cgroup and machine. A machine without cgroups, or without a limit in them, is an error of cgroup.
+func shareOf(cgroup, machine func() (uint64, error)) (int64, error) {
+	limit, err := machine()
+	if c, cgroupErr := cgroup(); cgroupErr == nil && c > 0 && (err != nil || c < limit) {
+		limit, err = c, nil
 	}
 	if err != nil {
 		return 0, fmt.Errorf("find out the memory of this machine: %w", err)

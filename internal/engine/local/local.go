@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/protocol"
@@ -29,6 +30,8 @@ type Options struct {
 	// TempDir is where workers have their scratch directories ("worker-PID-N", PID the driver's) and drivers theirs
 	// ("driver-PID-N"). Those of dead drivers are removed.
 	TempDir string
+	// Own measures the driver's own memory in bytes. What it has above memory.Driver is taken from the workers' budget.
+	Own func() int64
 	// Warn receives warnings of workers. It may be called concurrently.
 	Warn func(string)
 }
@@ -46,6 +49,7 @@ type Engine struct {
 	live  int // processes that run
 	count int // started so far, for names
 	sizer sizer
+	next  time.Time // when to look at the driver's own memory again
 }
 
 // New returns an engine. Workers start when they are first needed.
@@ -63,11 +67,22 @@ func New(o Options) (*Engine, error) {
 func (e *Engine) Slots(context.Context) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if now := time.Now(); now.After(e.next) {
+		e.sizer.driver(e.opt.Own())
+		e.next = now.Add(ownEvery)
+	}
 	return e.sizer.slots, nil
 }
 
+// ownEvery is how often the driver's own memory is measured.
+const ownEvery = 250 * time.Millisecond
+
 // Largest implements engine.Engine.
-func (e *Engine) Largest() int64 { return e.opt.Memory }
+func (e *Engine) Largest() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.sizer.budget
+}
 
 // Execute implements engine.Engine.
 func (e *Engine) Execute(ctx context.Context, task protocol.Task, progress func(protocol.Progress)) (protocol.Result, error) {
@@ -75,9 +90,9 @@ func (e *Engine) Execute(ctx context.Context, task protocol.Task, progress func(
 		return protocol.Result{}, err
 	}
 	e.mu.Lock()
-	usual := e.sizer.share()
+	usual, largest := e.sizer.share(), e.sizer.budget
 	e.mu.Unlock()
-	task.Memory = min(max(task.Memory, usual), e.opt.Memory)
+	task.Memory = min(max(task.Memory, usual), largest)
 	task.Threads = 1
 	if err := e.room.Acquire(ctx, task.Memory); err != nil {
 		return protocol.Result{}, err

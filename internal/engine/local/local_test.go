@@ -17,6 +17,7 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/memory"
 	"github.com/droverdata/drover/internal/protocol"
 )
 
@@ -64,7 +65,7 @@ func scriptedWorker() {
 
 // doomedDriver starts a worker that hangs, prints its PID and is killed by the test.
 func doomedDriver() {
-	e, err := New(Options{Command: []string{os.Args[0], "scripted-worker"}, Workers: 1, TempDir: os.Args[2], Warn: func(string) {}})
+	e, err := New(Options{Command: []string{os.Args[0], "scripted-worker"}, Workers: 1, TempDir: os.Args[2], Own: memory.Driving, Warn: func(string) {}})
 	if err != nil {
 		panic(err)
 	}
@@ -82,7 +83,7 @@ func newEngine(t *testing.T, workers int) (*Engine, *[]string) {
 	warnings := &[]string{}
 	e, err := New(Options{
 		Command: []string{os.Args[0], "scripted-worker"}, Workers: workers, Memory: int64(workers) * comfortable, TempDir: filepath.Join(t.TempDir(), "tmp"),
-		Warn: func(s string) { mu.Lock(); defer mu.Unlock(); *warnings = append(*warnings, s) },
+		Own: func() int64 { return 0 }, Warn: func(s string) { mu.Lock(); defer mu.Unlock(); *warnings = append(*warnings, s) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -216,6 +217,27 @@ func TestTheNumberOfWorkersFollowsTheMeasuredPeaks(t *testing.T) {
 	}
 	if s.slots != 2 {
 		t.Fatalf("more than --workers: %d", s.slots)
+	}
+}
+
+// TestTheDriversOwnMemoryCounts: what it needs above its part is not the workers' any more.
+func TestTheDriversOwnMemoryCounts(t *testing.T) {
+	s := newSizer(4*comfortable, 4)
+	s.driver(memory.Driver - 1)
+	if s.share() != comfortable {
+		t.Errorf("a driver within its part: shares of %d MiB", s.share()>>20)
+	}
+	s.driver(memory.Driver + 2*comfortable)
+	if s.slots != 4 || s.share() != comfortable/2 {
+		t.Errorf("it needs half of the budget: %d workers with %d MiB", s.slots, s.share()>>20)
+	}
+	s.driver(1 << 40)
+	if s.slots != 1 || s.share() != memory.Least {
+		t.Errorf("it needs everything: %d workers with %d MiB", s.slots, s.share()>>20)
+	}
+	s.driver(0)
+	if s.slots != 4 || s.share() != comfortable {
+		t.Errorf("it needs nothing any more: %d workers with %d MiB", s.slots, s.share()>>20)
 	}
 }
 

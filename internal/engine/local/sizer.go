@@ -2,6 +2,7 @@ package local
 
 import (
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/memory"
 	"github.com/droverdata/drover/internal/protocol"
 )
 
@@ -15,7 +16,8 @@ const (
 // sizer finds how many workers fit a budget. It begins with shares that are comfortable, and makes them smaller, and more, once tasks
 // have shown that they take less. Where that proves wrong it goes back and stays there.
 type sizer struct {
-	budget       int64
+	budget       int64 // of all workers, less what the driver has taken of it
+	whole        int64 // of all workers
 	first, most  int
 	slots        int
 	measured     int
@@ -25,7 +27,13 @@ type sizer struct {
 
 func newSizer(budget int64, workers int) sizer {
 	first := int(min(int64(workers), max(1, budget/comfortable)))
-	return sizer{budget: budget, first: first, most: workers, slots: first}
+	return sizer{budget: budget, whole: budget, first: first, most: workers, slots: first}
+}
+
+// driver takes what the driver uses above its own part from the workers' budget, but leaves each of them what it cannot work without.
+func (s *sizer) driver(used int64) {
+	s.budget = max(s.whole-max(0, used-memory.Driver), min(s.whole, memory.Least))
+	s.slots = max(1, min(max(s.slots, s.first), int(s.budget/memory.Least)))
 }
 
 // share is what a worker may use.
