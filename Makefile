@@ -9,8 +9,8 @@ LDFLAGS := -s -w -X github.com/droverdata/drover/cli.version=$(VERSION)
 LINT_VERSION := v2.15.0
 LINT := .cache/bin/golangci-lint-$(LINT_VERSION)
 
-# Where goroutines meet: these are tested under the race detector too.
-RACE := ./internal/run/... ./internal/engine/... ./internal/worker/... ./internal/ledger/... ./internal/monitor/... ./connector/postgres/...
+# Where goroutines meet, or Go reads DuckDB's memory: these are tested under the race detector, which checks pointers too.
+RACE := ./internal/duck/... ./internal/parquet/... ./internal/run/... ./internal/engine/... ./internal/worker/... ./internal/ledger/... ./internal/monitor/... ./connector/postgres/...
 # The tests start servers and kill processes: they must end by themselves well before this.
 TEST_TIMEOUT := 30m
 
