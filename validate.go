@@ -50,7 +50,7 @@ func (j Job) Validate() error {
 	}
 	if k, ok := j.Sink.(interface{ KeepsRows() bool }); j.Frame.Chunk.NewKeys && !(ok && k.KeepsRows()) {
 		return Errorf(Invalid, "new_keys adds to what earlier runs loaded, and %s does not", j.Sink).WithField("chunk.new_keys").
-			WithHint("Write mode: append or mode: upsert in the sink, or remove new_keys.")
+			WithHint("write mode: append or mode: upsert in the sink, or remove new_keys")
 	}
 	if err := j.Limits.validate(); err != nil {
 		return under("limits", err)
@@ -61,7 +61,7 @@ func (j Job) Validate() error {
 func validateName(name string) error {
 	switch {
 	case name == "":
-		return Errorf(Invalid, "name is missing").WithField("name").WithHint("Give the job a name, such as name: taxi-2017.")
+		return Errorf(Invalid, "name is missing").WithField("name").WithHint("give the job a name, such as name: taxi-2017")
 	case utf8.RuneCountInString(name) > maxName:
 		return Errorf(Invalid, "name is longer than %d characters", maxName).WithField("name")
 	}
@@ -72,7 +72,7 @@ func validateName(name string) error {
 			if i == 0 {
 				err = Errorf(Invalid, "name %q starts with %q", name, r)
 			}
-			return err.WithField("name").WithHint("Use letters, digits, '-', '_' and '.', with a letter or digit first.")
+			return err.WithField("name").WithHint("use letters, digits, '-', '_' and '.', with a letter or digit first")
 		}
 	}
 	return nil
@@ -93,7 +93,7 @@ func validateZone(name string) error {
 	}
 	// "Local" is Go's word for the machine's own zone, which differs between machines.
 	if _, err := time.LoadLocation(name); err != nil || name == "Local" {
-		return Errorf(Invalid, "unknown timezone %q", name).WithField("timezone").WithHint("Use a name of the tz database, such as UTC or America/New_York.")
+		return Errorf(Invalid, "unknown timezone %q", name).WithField("timezone").WithHint("use a name of the tz database, such as UTC or America/New_York")
 	}
 	return nil
 }
@@ -123,7 +123,7 @@ func (c Chunking) validate() error {
 	if c.Files < 0 {
 		return Errorf(Invalid, "files is negative: %d", c.Files).WithField("files")
 	}
-	const oneWay = "Chunks are cut one way: keep one of by, rows and files."
+	const oneWay = "chunks are cut one way: keep one of by, rows and files"
 	switch {
 	case c.By != "" && c.Rows > 0:
 		return Errorf(Invalid, "rows and by are both set").WithField("rows").WithHint(oneWay)
@@ -132,7 +132,7 @@ func (c Chunking) validate() error {
 	case c.Rows > 0 && c.Files > 0:
 		return Errorf(Invalid, "files and rows are both set").WithField("files").WithHint(oneWay)
 	}
-	const needsBy = "Add by: COLUMN, the column whose values make the chunks."
+	const needsBy = "add by: COLUMN, the column whose values make the chunks"
 	switch {
 	case c.Keys != "" && c.By == "":
 		return Errorf(Invalid, "keys is set without by").WithField("keys").WithHint(needsBy)
@@ -142,12 +142,12 @@ func (c Chunking) validate() error {
 		return Errorf(Invalid, "spool is set without by").WithField("spool").WithHint(needsBy)
 	case c.Others != "" && c.Others != "ignore":
 		return Errorf(Invalid, "unknown others %q", c.Others).WithField("others").
-			WithHint("Write others: ignore to leave out rows whose key is not listed, or leave others out to make one more chunk of them.")
+			WithHint("write others: ignore to leave out rows whose key is not listed, or leave others out to make one more chunk of them")
 	case c.Others != "" && c.By == "":
 		return Errorf(Invalid, "others is set without by").WithField("others").WithHint(needsBy)
 	case c.Others != "" && c.Keys == "":
 		return Errorf(Invalid, "others is set without keys").WithField("others").
-			WithHint("Add keys: SELECT ..., the query that lists the values. Without it every value has its chunk and there are no others.")
+			WithHint("add keys: SELECT ..., the query that lists the values; without it every value has its chunk and there are no others")
 	}
 	return nil
 }

@@ -13,11 +13,11 @@ func (s Step) validate() error {
 	kinds := s.kinds()
 	switch len(kinds) {
 	case 0:
-		return Errorf(Invalid, "the step is empty").WithHint("Write one of select, drop, rename, filter, set, cast, sql.")
+		return Errorf(Invalid, "the step is empty").WithHint("write one of select, drop, rename, filter, set, cast, sql")
 	case 1:
 	default:
 		return Errorf(Invalid, "one step does %s", strings.Join(kinds, " and ")).WithField(kinds[1]).
-			WithHint("Make each of them a step of its own, in the order in which they apply.")
+			WithHint("make each of them a step of its own, in the order in which they apply")
 	}
 	switch kinds[0] {
 	case "select":
@@ -46,7 +46,7 @@ func validateText(key, text string) error {
 
 func validateColumns(key string, columns []string) error {
 	if len(columns) == 0 {
-		return Errorf(Invalid, "%s names no column", key).WithField(key).WithHint("Write a list, such as %s: [id, name].", key)
+		return Errorf(Invalid, "%s names no column", key).WithField(key).WithHint("write a list, such as %s: [id, name]", key)
 	}
 	seen := map[string]bool{}
 	for i, c := range columns {
@@ -63,7 +63,7 @@ func validateColumns(key string, columns []string) error {
 
 func validatePairs(key string, pairs []Pair, value string) error {
 	if len(pairs) == 0 {
-		return Errorf(Invalid, "%s names no column", key).WithField(key).WithHint("Write a map of columns, such as %s: {column: %s}.", key, value)
+		return Errorf(Invalid, "%s names no column", key).WithField(key).WithHint("write a map of columns, such as %s: {column: %s}", key, value)
 	}
 	seen := map[string]bool{}
 	for _, p := range pairs {

@@ -45,6 +45,26 @@ func (a *app) completeRun(cmd *cobra.Command, args []string, _ string) ([]cobra.
 	return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 }
 
+// addCompletion adds the command that prints completion scripts, with drover's own words for wrong arguments.
+func addCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Args = cobra.ArbitraryArgs
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage(cmd, "%s needs a shell", cmd.CommandPath()).WithHint("%s bash, zsh, fish or powershell", cmd.CommandPath())
+			}
+			return usage(cmd, "unknown shell %q", args[0]).WithHint("%s bash, zsh, fish or powershell", cmd.CommandPath())
+		}
+		for _, shell := range c.Commands() {
+			shell.Args = noArgs
+		}
+	}
+}
+
 // completeFlag offers the values of a flag.
 func completeFlag(cmd *cobra.Command, flag string, values ...string) {
 	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))

@@ -36,8 +36,48 @@ func (a *app) end(err error) int {
 	if err == nil || errors.Is(err, errChunksFailed) || code == exitInterrupted && a.shown {
 		return code
 	}
+	if code == exitInterrupted {
+		err = a.interrupted(err)
+	}
+	if a.logJSON {
+		a.errorf("%s", errorLine(err))
+		return code
+	}
 	a.errorf("%s", redact.Passwords(describe(err)))
 	return code
+}
+
+// interrupted says what a stop means to the user; what was being done at that moment does not.
+func (a *app) interrupted(cause error) error {
+	e := &drover.Error{Kind: drover.Interrupted, Message: "nothing was begun", Cause: cause}
+	if a.begun {
+		e.Message = "what is finished is safe"
+	}
+	return e.WithHint("%s", a.again())
+}
+
+// errorLine is an error as a line of a JSON log.
+func errorLine(err error) []byte {
+	e := &drover.Error{Kind: drover.Refused, Message: err.Error()}
+	if found, ok := errors.AsType[*drover.Error](err); ok {
+		e = found
+	}
+	clean := *e
+	clean.Message, clean.Hint, clean.Sample = redact.Passwords(e.Message), redact.Passwords(e.Hint), redact.Passwords(e.Sample)
+	line := struct {
+		Time  time.Time     `json:"time"`
+		Event string        `json:"event"`
+		Place string        `json:"place,omitempty"`
+		Error *drover.Error `json:"error"`
+	}{Time: time.Now().UTC(), Event: "error", Error: &clean}
+	if located, ok := errors.AsType[*jobfile.Error](err); ok && located.Line > 0 {
+		line.Place = fmt.Sprintf("%s:%d:%d", located.File, located.Line, located.Column)
+	}
+	data, err := marshalJSON(line)
+	if err != nil {
+		return nil // these types encode
+	}
+	return data
 }
 
 func exitCode(err error) int {
@@ -76,7 +116,11 @@ func describe(err error) string {
 	if e.Sample != "" && !strings.Contains(text, e.Sample) {
 		text += " · value " + e.Sample
 	}
-	out := block("error", text)
+	label := "error"
+	if e.Kind == drover.Interrupted {
+		label = "stopped"
+	}
+	out := block(label, text)
 	if e.Hint != "" {
 		out += block("next", e.Hint)
 	}

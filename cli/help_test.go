@@ -54,6 +54,19 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+func TestTheVersionIsAFlagTooAndHelpTakesAVerb(t *testing.T) {
+	d := newDir(t)
+	want := d.drover(t, "version")
+	for _, flag := range []string{"--version", "-v"} {
+		if r := d.drover(t, flag); r.code != 0 || r.stdout != want.stdout || r.stderr != "" {
+			t.Errorf("%s: %+v, want %+v", flag, r, want)
+		}
+	}
+	if r, want := d.drover(t, "help", "run"), d.drover(t, "run", "--help"); r.code != 0 || r.stdout != want.stdout {
+		t.Errorf("drover help run: %+v", r)
+	}
+}
+
 func TestHelpIsNoWiderThanATerminalLikesIt(t *testing.T) {
 	files, err := filepath.Glob("testdata/help/*.txt")
 	if err != nil || len(files) == 0 {

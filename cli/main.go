@@ -29,6 +29,8 @@ type app struct {
 	args []string
 	// shown says that the user has been told already how the run ended.
 	shown bool
+	// begun says that a run was opened, and logJSON that standard error is to hold JSON lines only.
+	begun, logJSON bool
 }
 
 func execute(args []string) (code int) {
@@ -61,6 +63,7 @@ chunk: a job that was interrupted goes on where it stopped, and every row lands 
   drover plan trips.yaml                  see what would run
   drover run trips.yaml                   run it; again after a crash: resume it
   drover status                           what ran, and how it went`,
+		Version:       buildVersion(),
 		Args:          noArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -72,13 +75,12 @@ chunk: a job that was interrupted goes on where it stopped, and every row lands 
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpTemplate(helpTemplate)
 	root.SetUsageTemplate(usageTemplate)
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(a.runCommand(), a.planCommand(), a.statusCommand(), a.errorsCommand(), a.initCommand(), a.schemaCommand(),
 		a.workerCommand(), a.versionCommand())
+	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()
-	for _, c := range root.Commands() {
-		c.Hidden = c.Hidden || c.Name() == "help" // --help is shown, and `drover help run` works too
-	}
-	root.InitDefaultCompletionCmd()
+	addCompletion(root)
 	return root
 }
 

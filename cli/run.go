@@ -100,6 +100,8 @@ func (f runFlags) check(cmd *cobra.Command) error {
 		return usage(cmd, "--limit-chunks %d: it must be at least 1", f.limitChunks)
 	case changed("workers") && f.workers < 1:
 		return usage(cmd, "--workers %d: it must be at least 1", f.workers)
+	case changed("lease") && f.lease < leastLease:
+		return shortLease("--lease", f.lease)
 	case changed("run") && f.name == "":
 		return usage(cmd, "--run: the name is empty")
 	case f.fresh && f.retryErrors:
@@ -122,9 +124,10 @@ func (a *app) run(ctx context.Context, path string, f runFlags) (err error) {
 		return err
 	}
 	job := file.Job
+	a.logJSON = f.logFormat == "json"
 	s, err := a.resolve(f.flags, job)
 	if err != nil {
-		return err
+		return file.Locate(err)
 	}
 	ctx, stop := listen(ctx)
 	defer stop.close()
@@ -145,6 +148,7 @@ func (a *app) run(ctx context.Context, path string, f runFlags) (err error) {
 		Events: func(e monitor.Event) {
 			switch e.(type) {
 			case monitor.Opened:
+				a.begun = true
 				stop.begin()
 			case monitor.Ended:
 				a.shown = !f.quiet
@@ -229,7 +233,13 @@ func (a *app) workerCommand() *cobra.Command {
 		DisableFlagsInUseLine: true,
 		Short:                 "execute tasks for an engine (started by drover itself)",
 		Hidden:                true,
-		Args:                  cobra.ExactArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage(cmd, "%s takes one folder, but was given %d arguments", cmd.CommandPath(), len(args)).
+					WithHint("drover starts it by itself: drover run JOB.yaml")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ignoreInterrupts()
 			ctx, err := fault.WithEnv(cmd.Context(), "worker")

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/human"
 	"github.com/droverdata/drover/internal/jobfile"
 	"github.com/droverdata/drover/internal/memory"
 	"github.com/droverdata/drover/internal/redact"
@@ -83,7 +83,11 @@ func (a *app) resolve(f flags, job drover.Job) (settings, error) {
 		engine = a.getenv("DROVER_ENGINE")
 	}
 	if engine != "" && engine != "local" {
-		return s, drover.Errorf(drover.Invalid, "unknown engine %q", redact.Passwords(engine)).WithHint("this version has the engine local")
+		from := "--engine"
+		if f.engine == "" {
+			from = "DROVER_ENGINE"
+		}
+		return s, drover.Errorf(drover.Invalid, "%s: unknown engine %q", from, redact.Passwords(engine)).WithHint("this version has the engine local")
 	}
 	if err := a.resolveLease(&s); err != nil {
 		return s, err
@@ -101,10 +105,6 @@ func (a *app) resolve(f flags, job drover.Job) (settings, error) {
 	if s.workers == 0 {
 		s.workers = runtime.GOMAXPROCS(0)
 	}
-	if least := int64(memory.Driver + memory.Least); s.memory < least {
-		return s, drover.Errorf(drover.Invalid, "a budget of %d MiB is too small for a worker", s.memory>>20).
-			WithHint("give at least --memory %dMiB", least>>20)
-	}
 	return s, nil
 }
 
@@ -116,33 +116,50 @@ func (a *app) resolveLease(s *settings) error {
 			if err != nil {
 				return drover.Errorf(drover.Invalid, "DROVER_LEASE: %q is not a time", text).WithHint("write it like 30s or 2m")
 			}
+			if d < leastLease {
+				return shortLease("DROVER_LEASE", d)
+			}
 			s.lease = d
 		}
-	}
-	if s.lease < leastLease {
-		return drover.Errorf(drover.Invalid, "a lease of %s is too short", s.lease).WithHint("give at least --lease %s", leastLease)
 	}
 	return nil
 }
 
+// shortLease refuses a lease; from is the flag or variable that asks for it.
+func shortLease(from string, lease time.Duration) error {
+	return drover.Errorf(drover.Invalid, "%s: a lease of %s is too short for a machine to renew it in time", from, lease).
+		WithHint("at least %s; 30s is the default", leastLease)
+}
+
 func (a *app) resolveMemory(s *settings, f flags, job drover.Job) error {
+	from, field := "--memory", ""
 	s.memory = int64(f.memory)
-	if s.memory == 0 {
+	if s.memory == 0 && job.Limits.Memory != 0 {
+		from, field = "limits.memory", "limits.memory"
 		s.memory = job.Limits.Memory
 	}
 	if text := a.getenv("DROVER_MEMORY"); s.memory == 0 && text != "" {
 		n, err := jobfile.ParseSize(text)
 		if err != nil {
-			return fmt.Errorf("DROVER_MEMORY: %w", err)
+			return drover.Errorf(drover.Invalid, "DROVER_MEMORY: %w", err).WithHint("write a number with its unit, such as 8GiB, 512MiB or 300MB")
 		}
-		s.memory = n
+		from, s.memory = "DROVER_MEMORY", n
+	}
+	least := int64(memory.Driver + memory.Least)
+	if s.memory >= least {
+		return nil
 	}
 	if s.memory > 0 {
-		return nil
+		return drover.Errorf(drover.Invalid, "%s: %s is too little for drover and one worker", from, human.Memory(s.memory)).
+			WithField(field).WithHint("at least %s", human.Memory(least))
 	}
 	n, err := memory.Default()
 	if err != nil {
 		return drover.Errorf(drover.Refused, "%w", err).WithHint("name the budget: --memory 4GiB")
+	}
+	if n < least {
+		return drover.Errorf(drover.Refused, "this machine has too little free memory: the default budget would be %s", human.Memory(n)).
+			WithHint("at least --memory %dMiB is needed", least>>20)
 	}
 	s.memory = n
 	return nil

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -49,6 +51,19 @@ func TestExitCodes(t *testing.T) {
 	} {
 		if got := exitCode(c.err); got != c.want {
 			t.Errorf("%v: exit code %d, want %d", c.err, got, c.want)
+		}
+	}
+}
+
+// A stop is not a failure: what was being done when it came is of no use to the user.
+func TestAnInterruptionSaysWhatIsSafeAndHowToGoOn(t *testing.T) {
+	for _, begun := range []bool{false, true} {
+		var out bytes.Buffer
+		a := &app{err: &out, args: []string{"run", "job.yaml"}, begun: begun}
+		code := a.end(fmt.Errorf("read the schema of the source.files: %w", context.Canceled))
+		if text := out.String(); code != exitInterrupted || strings.Contains(text, "context canceled") || strings.Contains(text, "source.files") ||
+			!strings.Contains(text, "drover run job.yaml") || !strings.Contains(text, map[bool]string{false: "nothing was begun", true: "safe"}[begun]) {
+			t.Errorf("begun %v: exit code %d, %s", begun, code, text)
 		}
 	}
 }

@@ -72,10 +72,10 @@ func resolve(ctx context.Context, paths []string) (storage.Store, []root, error)
 			}
 			roots = append(roots, root{Base: filepath.Clean(storage.GlobRoot(abs)), Glob: abs})
 		case errors.Is(err, fs.ErrNotExist):
-			return nil, nil, drover.Errorf(drover.Refused, "there is no file or folder %s", abs).
+			return nil, nil, drover.Errorf(drover.Refused, "there is no file or folder %s", abs).WithField("source.files.path").
 				WithHint("source.files.path is a folder, a file or a glob; relative paths start at the working directory")
 		default:
-			return nil, nil, drover.Errorf(drover.Refused, "read %s: %w", abs, err)
+			return nil, nil, drover.Errorf(drover.Refused, "read %s: %w", abs, err).WithField("source.files.path")
 		}
 	}
 	return store, roots, nil

@@ -28,16 +28,16 @@ func (s *Source) Validate() error {
 	}
 	if s.NoHeader && s.Format != "" && s.Format != formatCSV {
 		return drover.Errorf(drover.Invalid, "no_header is for csv files, and the format is %s", s.Format).
-			WithField("no_header").WithHint("Remove no_header.")
+			WithField("no_header").WithHint("remove no_header")
 	}
 	if len(s.Types) > 0 && s.Format != "" && s.Format != formatCSV {
 		return drover.Errorf(drover.Invalid, "types is for csv files, and the format is %s", s.Format).
-			WithField("types").WithHint("Remove types, and add a step cast.")
+			WithField("types").WithHint("remove types, and add a step cast")
 	}
 	for _, p := range s.Types {
 		if !plainType.MatchString(p.Value) {
 			return drover.Errorf(drover.Invalid, "types gives column %s the type %q, which is no plain type", p.Key, p.Value).
-				WithField("types." + p.Key).WithHint("Write a type of DuckDB's, such as VARCHAR, BIGINT, DOUBLE, DECIMAL(12,2), DATE or TIMESTAMP.")
+				WithField("types." + p.Key).WithHint("write a type of DuckDB's, such as VARCHAR, BIGINT, DOUBLE, DECIMAL(12,2), DATE or TIMESTAMP")
 		}
 	}
 	for i, path := range s.Path {
@@ -70,11 +70,11 @@ func (s *Sink) Validate() error {
 	}
 	if s.RowGroupRows != 0 && format != "parquet" {
 		return drover.Errorf(drover.Invalid, "row_group_rows is for parquet files, and the format is %s", format).
-			WithField("row_group_rows").WithHint("Remove row_group_rows, or write format: parquet.")
+			WithField("row_group_rows").WithHint("remove row_group_rows, or write format: parquet")
 	}
 	if s.Mode == OverwritePartitions && len(s.Partition) == 0 {
 		return drover.Errorf(drover.Invalid, "mode overwrite_partitions needs partition_by").
-			WithField("mode").WithHint("Add partition_by: [COLUMN], or write mode: overwrite to replace the whole dataset.")
+			WithField("mode").WithHint("add partition_by: [COLUMN], or write mode: overwrite to replace the whole dataset")
 	}
 	return nil
 }
@@ -84,7 +84,7 @@ func checkPath(path, field string) error {
 	scheme, _, found := strings.Cut(path, "://")
 	if found && !strings.ContainsAny(scheme, "/*?[") {
 		return drover.Errorf(drover.Invalid, "this version of drover reads and writes local paths, not %s://", scheme).
-			WithField(field).WithHint("Write a local path.")
+			WithField(field).WithHint("write a local path")
 	}
 	return nil
 }

@@ -147,7 +147,7 @@ func missingTable(ctx context.Context, conn *pgx.Conn, name string) error {
 		WHERE lower(c.relname) = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 		ORDER BY n.nspname IN ('pg_catalog', 'information_schema'), 1 LIMIT 1`, bare).Scan(&other)
 	if err == nil {
-		e.Hint = "did you mean " + other + "?"
+		e.Hint = "Did you mean " + other + "?"
 	}
 	return e
 }
@@ -245,12 +245,20 @@ func describeFields(ctx context.Context, conn *pgx.Conn, fields []pgconn.FieldDe
 	if err != nil {
 		return nil, wrap(err, "look up the types of the query")
 	}
+	oids, typmods := make([]uint32, len(refs)), make([]int32, len(refs))
+	for i, r := range refs {
+		oids[i], typmods[i] = r.oid, r.typmod
+	}
+	rows, err := conn.Query(ctx, "SELECT format_type(o, m) FROM unnest($1::oid[], $2::int4[]) WITH ORDINALITY AS t(o, m, i) ORDER BY i", oids, typmods)
+	if err != nil {
+		return nil, wrap(err, "name the types of the query")
+	}
+	natives, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, wrap(err, "name the types of the query")
+	}
 	for i, typ := range types {
-		columns[i].typ = typ
-		err := conn.QueryRow(ctx, "SELECT format_type($1::oid, $2::int4)", refs[i].oid, refs[i].typmod).Scan(&columns[i].native)
-		if err != nil {
-			return nil, wrap(err, "name the types of the query")
-		}
+		columns[i].typ, columns[i].native = typ, natives[i]
 	}
 	return columns, nil
 }

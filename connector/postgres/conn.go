@@ -104,10 +104,14 @@ func connect(ctx context.Context, u URL, env connector.Env) (*pgx.Conn, error) {
 		return nil, context.Cause(ctx)
 	}
 	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
-		return nil, wrap(err, "connect to "+u.String())
+		refused := wrap(err, "connect to "+u.String())
+		if e, ok := errors.AsType[*drover.Error](refused); ok {
+			e.Field = "url"
+		}
+		return nil, refused
 	}
 	e := &drover.Error{
-		Kind: drover.Unreachable, Message: "cannot connect to " + u.String() + ": " + dialReason(err), Cause: err,
+		Field: "url", Kind: drover.Unreachable, Message: "cannot connect to " + u.String() + ": " + dialReason(err), Cause: err,
 		Hint: "check the host, the port and that the server is running",
 	}
 	return nil, e

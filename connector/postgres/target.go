@@ -74,7 +74,7 @@ func resolveName(ctx context.Context, conn *pgx.Conn, text string) (tableName, e
 	if err := conn.QueryRow(ctx, `SELECT parse_ident($1)`, text).Scan(&parts); err != nil {
 		if hasState(err, "22023") {
 			return tableName{}, drover.Errorf(drover.Invalid, "%q is not a table's name", text).WithField("table").
-				WithHint(`Write name or schema.name, with "quotes" around a part where SQL needs them.`)
+				WithHint(`write name or schema.name, with "quotes" around a part where SQL needs them`)
 		}
 		return tableName{}, wrap(err, "read the table's name")
 	}

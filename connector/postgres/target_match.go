@@ -83,7 +83,7 @@ func matchTarget(ctx context.Context, conn *pgx.Conn, t *target, output drover.S
 }
 
 func columnError(column, format string, args ...any) *drover.Error {
-	e := refuse(format, args...)
+	e := refuse(format, args...).WithField("table")
 	e.Column = column
 	return e
 }

@@ -28,7 +28,7 @@ func (s *tableSink) designKey(ctx context.Context, conn *pgx.Conn, d *design, t 
 			WithHint("%s", vocabulary.DidYouMean(name, output.Names()))
 	}
 	if len(s.spec.Key) == 0 {
-		return drover.Errorf(drover.Invalid, "mode upsert needs a key").WithField("key").WithHint("Add key: [COLUMN], the columns that identify a row.")
+		return drover.Errorf(drover.Invalid, "mode upsert needs a key").WithField("key").WithHint("add key: [COLUMN], the columns that identify a row")
 	}
 	for _, name := range s.spec.Key {
 		c, err := find("key", name)

@@ -18,9 +18,9 @@ func (s *Source) Validate() error {
 	}
 	switch {
 	case s.Table == "" && s.Query == "":
-		return drover.Errorf(drover.Invalid, "the source names neither a table nor a query").WithHint("Add table: NAME or query: SELECT ...")
+		return drover.Errorf(drover.Invalid, "the source names neither a table nor a query").WithHint("add table: NAME or query: SELECT ...")
 	case s.Table != "" && s.Query != "":
-		return drover.Errorf(drover.Invalid, "table and query are both set").WithField("query").WithHint("Keep one of them.")
+		return drover.Errorf(drover.Invalid, "table and query are both set").WithField("query").WithHint("keep one of them")
 	}
 	return nil
 }
@@ -29,7 +29,7 @@ func (s *Source) Validate() error {
 func (*Source) ValidateChunking(c drover.Chunking) error {
 	if c.Files != 0 {
 		return drover.Errorf(drover.Invalid, "a postgres source has no files to chunk by").
-			WithField("files").WithHint("Use by: COLUMN or rows: N.")
+			WithField("files").WithHint("use by: COLUMN or rows: N")
 	}
 	return nil
 }
@@ -44,11 +44,11 @@ func (s *Sink) Validate() error {
 	}
 	if s.Mode == Upsert {
 		if len(s.Key) == 0 {
-			return drover.Errorf(drover.Invalid, "mode upsert needs a key").WithField("mode").WithHint("Add key: [COLUMN], the columns that identify a row.")
+			return drover.Errorf(drover.Invalid, "mode upsert needs a key").WithField("mode").WithHint("add key: [COLUMN], the columns that identify a row")
 		}
 		return nil
 	}
-	const onlyUpsert = "Write mode: upsert, or remove it."
+	const onlyUpsert = "write mode: upsert, or remove it"
 	switch {
 	case len(s.Key) > 0:
 		return drover.Errorf(drover.Invalid, "key is for mode upsert").WithField("key").WithHint(onlyUpsert)
@@ -64,7 +64,7 @@ func (s *Sink) Validate() error {
 func (u URL) validate() error {
 	invalid := func(what string) error {
 		return drover.Errorf(drover.Invalid, "%s", what).WithField("url").
-			WithHint("Write postgres://USER@HOST:5432/DATABASE, with the password in the URL's variable or in ~/.pgpass.")
+			WithHint("write postgres://USER@HOST:5432/DATABASE, with the password in the URL's variable or in ~/.pgpass")
 	}
 	text := string(u)
 	scheme, _, isURL := strings.Cut(text, "://")

@@ -60,7 +60,7 @@ func (b *builder) build(n ast.Node, flow bool) (*node, error) {
 		switch {
 		case !known:
 			return nil, b.fail(at, drover.Errorf(drover.Invalid, "*%s refers to an anchor that no line above defines", name).
-				WithHint(`If this is an expression that starts with *, put it between quotes.`))
+				WithHint(`if this is an expression that starts with *, put it between quotes`))
 		case value == nil:
 			return nil, b.fail(at, drover.Errorf(drover.Invalid, "*%s refers to itself", name))
 		}
@@ -70,7 +70,7 @@ func (b *builder) build(n ast.Node, flow bool) (*node, error) {
 		at.width = utf8.RuneCountInString(tag)
 		if tag != "!!str" {
 			return nil, b.fail(at, drover.Errorf(drover.Invalid, "%s is a YAML tag, which job files do not use", tag).
-				WithHint("If this is an expression that starts with !, put it between quotes, or write NOT."))
+				WithHint("if this is an expression that starts with !, put it between quotes, or write NOT"))
 		}
 		return b.build(n.Value, flow)
 	case *ast.MappingKeyNode:
@@ -139,7 +139,7 @@ func (b *builder) mapping(values []*ast.MappingValueNode, t *token.Token, flow b
 		}
 		if first := index[key.text]; first != nil {
 			return nil, b.fail(b.extent(key), drover.Errorf(drover.Invalid, "key %q is here a second time; the first is at line %d", key.text, first.key.at.line).
-				WithHint("Keep one of them."))
+				WithHint("keep one of them"))
 		}
 		e := &entry{key: key, name: key.text, value: value}
 		index[key.text] = e
@@ -164,7 +164,7 @@ func (b *builder) merge(out *node, index map[string]*entry, m *node) error {
 	}
 	for _, from := range sources {
 		if from.kind != mapping {
-			return b.fail(m.at, drover.Errorf(drover.Invalid, "<< merges maps, and this is none").WithHint("Write <<: *NAME for the anchor of a map."))
+			return b.fail(m.at, drover.Errorf(drover.Invalid, "<< merges maps, and this is none").WithHint("write <<: *NAME for the anchor of a map"))
 		}
 		if b.merged += len(from.entries); b.merged > maxMerged {
 			return b.fail(m.at, drover.Errorf(drover.Invalid, "the file's merge keys add more than %d entries", maxMerged))
@@ -190,5 +190,5 @@ func (b *builder) splitExpression(out *node, key *node) error {
 		return nil
 	}
 	return b.fail(b.extent(last.value), drover.Errorf(drover.Invalid, "the value of %q ends at a comma", last.name).
-		WithHint(`Inside {} put an expression with commas between quotes: {%s: "%s, %s"}.`, last.name, last.value.text, key.text))
+		WithHint(`inside {} put an expression with commas between quotes: {%s: "%s, %s"}`, last.name, last.value.text, key.text))
 }

@@ -83,7 +83,7 @@ func (d *decoder) text(n *node, path string, f vocabulary.Field, want string) (s
 	}
 	if n.null {
 		return "", d.fail(d.extent(n), drover.Errorf(drover.Invalid, "%s is %s", path, n.text).
-			WithHint("Leave the key out, or put %q between quotes if it is a name.", n.text))
+			WithHint("leave the key out, or put %q between quotes if it is a name", n.text))
 	}
 	if err := d.resolve(n); err != nil {
 		return "", err
@@ -113,7 +113,7 @@ func (d *decoder) checkComment(n *node) error {
 		return nil
 	}
 	return d.fail(d.extent(n), drover.Errorf(drover.Invalid, "the value ends in the middle of a quoted text, at a #").
-		WithHint("YAML takes # after a space for a comment: put the whole value between quotes."))
+		WithHint("YAML takes # after a space for a comment: put the whole value between quotes"))
 }
 
 func (d *decoder) strings(n *node, v reflect.Value, path string, f vocabulary.Field) error {
@@ -179,7 +179,7 @@ func (d *decoder) integer(n *node, v reflect.Value, path string, f vocabulary.Fi
 		bytes, err := ParseSize(text)
 		if err != nil {
 			return d.fail(d.extent(n), drover.Errorf(drover.Invalid, "%s is %s, not a size", path, d.shown(n)).
-				WithHint("Write a number with its unit, such as 8GiB, 512MiB or 300MB."))
+				WithHint("write a number with its unit, such as 8GiB, 512MiB or 300MB"))
 		}
 		v.SetInt(bytes)
 		return nil
@@ -233,7 +233,7 @@ func (d *decoder) wrong(n *node, path string, f vocabulary.Field, want string) e
 
 func example(f vocabulary.Field) string {
 	if text := examples[f.Key]; text != "" {
-		return "For example " + text
+		return "for example " + text
 	}
 	return ""
 }

@@ -25,12 +25,15 @@ type Error struct {
 	caret int
 }
 
-// Error returns one line: file:line:column: message. Hint
+// Error returns one line: file:line:column: message; hint
 func (e *Error) Error() string {
 	if e.Err.Hint == "" {
 		return e.headline()
 	}
-	return e.headline() + ". " + e.Err.Hint
+	if question(e.Err.Hint) {
+		return e.headline() + ". " + e.Err.Hint
+	}
+	return e.headline() + "; " + e.Err.Hint
 }
 
 // Unwrap returns the *drover.Error.
@@ -43,15 +46,15 @@ func (e *Error) headline() string {
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Err.Error())
 }
 
-// shortHint is how long a hint may be, in bytes, to stand in the first line of Render.
-const shortHint = 40
+// question says whether a hint is one ("Did you mean ...?"): those stand behind the message, all others on a line of their own.
+func question(hint string) bool { return strings.HasSuffix(hint, "?") }
 
 // Render returns the error as lines for a terminal: what, the source with carets below the place, and what next.
 func (e *Error) Render() string {
 	var b strings.Builder
 	b.WriteString(e.headline())
 	hint := e.Err.Hint
-	if hint != "" && (len(hint) <= shortHint || len(e.Snippet) == 0) {
+	if question(hint) {
 		b.WriteString(". " + hint)
 		hint = ""
 	}

@@ -122,13 +122,13 @@ type ref struct {
 func (in *interpolator) reference(n *node, text string, i, base int) (ref, error) {
 	closing := closingBrace(text, i+2)
 	if closing < 0 {
-		return ref{}, in.fail(in.rawPlace(n, base+i, 2), drover.Errorf(drover.Invalid, "${ has no closing }").WithHint("Write ${NAME}, or $${ for the two characters themselves."))
+		return ref{}, in.fail(in.rawPlace(n, base+i, 2), drover.Errorf(drover.Invalid, "${ has no closing }").WithHint("write ${NAME}, or $${ for the two characters themselves"))
 	}
 	name, fallback, has := strings.Cut(text[i+2:closing], ":-")
 	if !variableName.MatchString(name) {
 		at := in.rawPlace(n, base+i, closing+1-i)
 		return ref{}, in.fail(at, drover.Errorf(drover.Invalid, "%s is not a variable", redact.Passwords(text[i:closing+1])).
-			WithHint("Write ${NAME} or ${NAME:-default}, with letters, digits and _ in the name, or $${ for a literal ${."))
+			WithHint("write ${NAME} or ${NAME:-default}, with letters, digits and _ in the name, or $${ for a literal ${"))
 	}
 	return ref{name: name, fallback: fallback, hasFallback: has, fallbackBase: base + closing - len(fallback), end: closing + 1}, nil
 }
@@ -158,7 +158,7 @@ func (in *interpolator) lookup(n *node, r ref, rawStart, depth int) (string, err
 	}
 	if !r.hasFallback {
 		e := drover.Errorf(drover.Invalid, "${%s} is not set", r.name).
-			WithHint("Set it with --set %s=..., below vars:, or in the environment.", r.name)
+			WithHint("set it with --set %s=..., below vars:, or in the environment", r.name)
 		if near := vocabulary.Nearest(r.name, in.varNames()); near != "" {
 			e = e.WithHint("Did you mean ${%s}?", near)
 		}
@@ -182,7 +182,7 @@ func (in *interpolator) variable(n *node, name string, rawStart int) (string, bo
 		if slices.Contains(in.open, name) {
 			cycle := strings.Join(append(in.open[slices.Index(in.open, name):], name), " -> ")
 			return "", false, in.fail(in.rawPlace(n, rawStart, len("${}")+len(name)), drover.Errorf(drover.Invalid, "vars refer to themselves: %s", cycle).
-				WithHint("To take %s from the environment, leave it out of vars and write ${%s} where it is used.", name, name))
+				WithHint("to take %s from the environment, leave it out of vars and write ${%s} where it is used", name, name))
 		}
 		in.open = append(in.open, name)
 		err := in.resolve(v.value)
@@ -230,9 +230,9 @@ func (in *interpolator) checkUsed(root *node) error {
 		case near != "":
 			e.Hint = "Did you mean --set " + near + "=...?"
 		case len(names) == 0:
-			e.Hint = "It uses no variables."
+			e.Hint = "it uses no variables"
 		default:
-			e.Hint = "It uses " + strings.Join(names, ", ") + "."
+			e.Hint = "it uses " + strings.Join(names, ", ")
 		}
 		return in.fail(place{}, e)
 	}

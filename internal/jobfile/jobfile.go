@@ -52,7 +52,7 @@ func Parse(name string, data []byte, opts Options) (*File, error) {
 	}
 	if root.kind != mapping {
 		return nil, s.fail(s.extent(root), drover.Errorf(drover.Invalid, "a job file is a map of keys such as name, source and sink").
-			WithHint("drover init SOURCE writes one to start from."))
+			WithHint("drover init SOURCE writes one to start from"))
 	}
 	if err := d.variables(root); err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (d *decoder) variables(root *node) error {
 	for name := range d.set {
 		if !variableName.MatchString(name) {
 			return d.fail(place{}, drover.Errorf(drover.Invalid, "--set %s: %q is not a variable's name", name, name).
-				WithHint("A name has letters, digits and _."))
+				WithHint("a name has letters, digits and _"))
 		}
 	}
 	e := root.find("vars")
@@ -93,7 +93,7 @@ func (d *decoder) variables(root *node) error {
 	d.vars = e.value.entries
 	for _, v := range d.vars {
 		if !variableName.MatchString(v.name) {
-			return d.fail(d.extent(v.key), drover.Errorf(drover.Invalid, "%q is not a variable's name", v.name).WithHint("A name has letters, digits and _."))
+			return d.fail(d.extent(v.key), drover.Errorf(drover.Invalid, "%q is not a variable's name", v.name).WithHint("a name has letters, digits and _"))
 		}
 		if v.value.kind != scalar {
 			return d.wrong(v.value, "vars."+v.name, f, "text")

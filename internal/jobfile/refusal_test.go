@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -177,6 +178,9 @@ var refusals = []struct {
 	{name: "long line", text: with("steps: [{select: [" + strings.Repeat("column, ", 60) + "]}]\n")},
 }
 
+// styled matches what begins as a sentence does; names such as YAML may come first in any hint.
+var styled = regexp.MustCompile("^[A-Z][a-z]* ")
+
 func TestRefusals(t *testing.T) {
 	var b strings.Builder
 	seen := map[string]bool{}
@@ -199,6 +203,9 @@ func TestRefusals(t *testing.T) {
 			text := e.Render()
 			if strings.Contains(text+e.Error(), "hunter") {
 				t.Errorf("a password appears:\n%s", text)
+			}
+			if hint := e.Err.Hint; strings.HasSuffix(hint, ".") && !strings.HasSuffix(hint, "...") || styled.MatchString(hint) != question(hint) {
+				t.Errorf("a hint is a question, or else begins in lower case and ends without a stop: %q", hint)
 			}
 			if len(text) > 1500 {
 				t.Errorf("%d bytes of message", len(text))

@@ -18,14 +18,14 @@ var size = regexp.MustCompile(sizePattern)
 // number without one is refused, because nobody means 8 bytes by 8.
 func ParseSize(text string) (int64, error) {
 	if !size.MatchString(text) {
-		return 0, drover.Errorf(drover.Invalid, "%q is not a size", text).WithHint("Write a number with its unit, such as 8GiB, 512MiB or 300MB.")
+		return 0, drover.Errorf(drover.Invalid, "%q is not a size", text).WithHint("write a number with its unit, such as 8GiB, 512MiB or 300MB")
 	}
 	n, err := humanize.ParseBytes(text)
 	if err != nil || n > math.MaxInt64 {
-		return 0, drover.Errorf(drover.Invalid, "%q is too large a size", text).WithHint("Write a number with its unit, such as 8GiB, 512MiB or 300MB.")
+		return 0, drover.Errorf(drover.Invalid, "%q is too large a size", text).WithHint("write a number with its unit, such as 8GiB, 512MiB or 300MB")
 	}
 	if n == 0 {
-		return 0, drover.Errorf(drover.Invalid, "%q is no memory at all", text).WithHint("Write a size such as 8GiB.")
+		return 0, drover.Errorf(drover.Invalid, "%q is no memory at all", text).WithHint("write a size such as 8GiB")
 	}
 	return int64(n), nil
 }

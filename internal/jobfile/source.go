@@ -37,7 +37,7 @@ func newSource(name string, data []byte) (*source, error) {
 			WithHint("Is this the right file?"))
 	}
 	if bytes.HasPrefix(data, []byte{0xFF, 0xFE}) || bytes.HasPrefix(data, []byte{0xFE, 0xFF}) {
-		return nil, s.fail(place{}, drover.Errorf(drover.Invalid, "the job file is UTF-16").WithHint("Save it as UTF-8."))
+		return nil, s.fail(place{}, drover.Errorf(drover.Invalid, "the job file is UTF-16").WithHint("save it as UTF-8"))
 	}
 	data = bytes.TrimPrefix(data, []byte{0xEF, 0xBB, 0xBF})
 	// YAML knows three line ends that mean the same. With one of them everything after this counts lines alike.
@@ -59,12 +59,12 @@ func (s *source) checkCharacters() error {
 	for i, r := range s.text {
 		if r == utf8.RuneError {
 			if _, size := utf8.DecodeRuneInString(s.text[i:]); size == 1 {
-				return s.fail(place{line, column, 1}, drover.Errorf(drover.Invalid, "byte 0x%02X is not UTF-8", s.text[i]).WithHint("Save the file as UTF-8."))
+				return s.fail(place{line, column, 1}, drover.Errorf(drover.Invalid, "byte 0x%02X is not UTF-8", s.text[i]).WithHint("save the file as UTF-8"))
 			}
 		}
 		if r != '\n' && r != '\t' && forbidden(r) {
 			return s.fail(place{line, column, 1}, drover.Errorf(drover.Invalid, "control character U+%04X in the job file", r).
-				WithHint(`Remove it, or write it as an escape such as "\u%04X" in double quotes.`, r))
+				WithHint(`remove it, or write it as an escape such as "\u%04X" in double quotes`, r))
 		}
 		if column++; r == '\n' {
 			line, column = line+1, 1

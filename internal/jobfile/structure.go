@@ -36,7 +36,7 @@ func (d *decoder) structure(n *node, v reflect.Value, path string, f vocabulary.
 				at = place{}
 			}
 			e := drover.Errorf(drover.Invalid, "%s is missing", join(path, f.Key))
-			return d.fail(at, e.WithHint("%s", strings.Replace(example(f), "For example ", "Add ", 1)))
+			return d.fail(at, e.WithHint("%s", strings.Replace(example(f), "for example ", "add ", 1)))
 		}
 	}
 	return nil
@@ -57,7 +57,7 @@ func (d *decoder) unknown(e *entry, path string, known []string) error {
 	at := d.extent(e.key)
 	if slices.Contains(later[part], e.name) {
 		return d.fail(at, drover.Errorf(drover.Invalid, "this version of drover does not know %q%s yet", e.name, in).
-			WithHint("Remove it, or use a later version."))
+			WithHint("remove it, or use a later version"))
 	}
 	return d.fail(at, drover.Errorf(drover.Invalid, "unknown key %q%s", e.name, in).WithHint("%s", vocabulary.DidYouMean(e.name, known)))
 }
@@ -76,14 +76,14 @@ func (d *decoder) steps(n *node, v reflect.Value, path string, f vocabulary.Fiel
 		if len(item.entries) > 1 && twoSteps(item) {
 			first, second := item.entries[0], item.entries[1]
 			return d.fail(d.extent(second.key), drover.Errorf(drover.Invalid, "%s has two keys, %s and %s", at, first.name, second.name).
-				WithHint("A step is one operation: start a new one with a dash, as in - %s: ...", second.name))
+				WithHint("a step is one operation: start a new one with a dash, as in - %s: ...", second.name))
 		}
 		if err := d.structure(item, reflect.ValueOf(&steps[i]).Elem(), at, f); err != nil {
 			return err
 		}
 		if len(item.entries) == 0 {
 			return d.fail(d.extent(item), drover.Errorf(drover.Invalid, "%s is empty", at).
-				WithHint("Write one of %s.", strings.Join(stepKeys(), ", ")))
+				WithHint("write one of %s", strings.Join(stepKeys(), ", ")))
 		}
 	}
 	v.Set(reflect.ValueOf(steps))
@@ -135,11 +135,11 @@ func connectorPart[T any](d *decoder, n *node, path string, f vocabulary.Field, 
 	switch len(n.entries) {
 	case 0:
 		return none, d.fail(d.pathPlace(path, n), drover.Errorf(drover.Invalid, "%s names no connector", path).
-			WithHint("Write one of %s below it.", strings.Join(known, ", ")))
+			WithHint("write one of %s below it", strings.Join(known, ", ")))
 	case 1:
 	default:
 		return none, d.fail(d.extent(n.entries[1].key), drover.Errorf(drover.Invalid, "%s has two connectors, %s and %s", path, n.entries[0].name, n.entries[1].name).
-			WithHint("Keep one of them."))
+			WithHint("keep one of them"))
 	}
 	e := n.entries[0]
 	part, _ := prototype(d.connectors[e.name])

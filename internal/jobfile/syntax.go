@@ -34,13 +34,13 @@ func (s *source) parse() (*node, error) {
 		}
 		if root != nil {
 			return nil, s.fail(tokenPlace(doc.Start), drover.Errorf(drover.Invalid, "a second document starts here").
-				WithHint("A job file is one document: put each job into a file of its own."))
+				WithHint("a job file is one document: put each job into a file of its own"))
 		}
 		root = doc.Body
 	}
 	if root == nil {
 		return nil, s.fail(place{}, drover.Errorf(drover.Invalid, "the job file is empty").
-			WithHint("drover init SOURCE writes one to start from."))
+			WithHint("drover init SOURCE writes one to start from"))
 	}
 	b := &builder{source: s, anchors: map[string]*node{}}
 	return b.build(root, false)
@@ -69,7 +69,7 @@ func (s *source) syntaxError(err error) error {
 	line := string(s.lines[at.line-1])
 	if indent, _, _ := strings.Cut(line, strings.TrimLeft(line, " \t")); strings.Contains(indent, "\t") && strings.TrimSpace(line) != "" {
 		at.column = strings.Index(line, "\t") + 1
-		return s.fail(at, drover.Errorf(drover.Invalid, "the line is indented with a tab").WithHint("YAML indents with spaces only."))
+		return s.fail(at, drover.Errorf(drover.Invalid, "the line is indented with a tab").WithHint("YAML indents with spaces only"))
 	}
 	if m := afterQuote.FindStringSubmatchIndex(line); m != nil {
 		at.column, at.width = len([]rune(line[:m[2]]))+1, len([]rune(line[m[2]:m[3]]))
@@ -82,11 +82,11 @@ func (s *source) syntaxError(err error) error {
 	e := drover.Errorf(drover.Invalid, "not YAML: %s", message)
 	switch {
 	case strings.Contains(line, "\t"):
-		e.Hint = "There is a tab in this line: use spaces."
+		e.Hint = "there is a tab in this line: use spaces"
 	case strings.Count(line, ": ") > 1:
 		e.Hint = quoteWhole
 	default:
-		e.Hint = "Check the indentation, brackets and quotes of this line and those above it."
+		e.Hint = "check the indentation, brackets and quotes of this line and those above it"
 	}
 	return s.fail(at, e)
 }
@@ -98,7 +98,7 @@ var (
 	startsWithSign = regexp.MustCompile("^[^'\"#]*[:\\-] +([*&!%@`])")
 )
 
-const quoteWhole = `Put the whole value between quotes, or below a | on lines of its own: YAML reads quotes, colons and signs in its own way.`
+const quoteWhole = `put the whole value between quotes, or below a | on lines of its own: YAML reads quotes, colons and signs in its own way`
 
 // checkFlow finds ${...} without quotes inside [] or {}, where YAML takes its braces for a map.
 func (s *source) checkFlow(tokens token.Tokens) error {
@@ -120,7 +120,7 @@ func (s *source) checkFlow(tokens token.Tokens) error {
 			at.width = len([]rune(line[:end+1]))
 		}
 		return s.fail(at, drover.Errorf(drover.Invalid, "${...} inside [] or {} needs quotes").
-			WithHint(`Write "${NAME}" with the quotes, because YAML takes the braces for a map.`))
+			WithHint(`write "${NAME}" with the quotes, because YAML takes the braces for a map`))
 	}
 	return nil
 }

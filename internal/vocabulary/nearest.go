@@ -30,7 +30,7 @@ func DidYouMean(word string, known []string) string {
 	if near := Nearest(word, known); near != "" {
 		return fmt.Sprintf("Did you mean %q?", near)
 	}
-	return "Known here: " + strings.Join(known, ", ") + "."
+	return "known here: " + strings.Join(known, ", ")
 }
 
 // distance is the optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours each count

@@ -73,7 +73,7 @@ func TestNearest(t *testing.T) {
 			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
 		}
 	}
-	if got := DidYouMean("xxxx", []string{"a", "b"}); got != "Known here: a, b." {
+	if got := DidYouMean("xxxx", []string{"a", "b"}); got != "known here: a, b" {
 		t.Error(got)
 	}
 }
