@@ -101,9 +101,12 @@ func loadedKeys(ctx context.Context, target string, job drover.Job) (_ *run.Load
 	return run.LoadedKeys(ctx, l, job, "")
 }
 
-// count cuts the source as a run would, and adds up the chunks.
+// count cuts the source as a run would, and adds up the chunks. A source that a run spools is not: that would read all of it.
 func count(ctx context.Context, b *bind.Bound, chunking drover.Chunking, past *run.Loaded) (plan.Totals, error) {
 	var t plan.Totals
+	if chunking.Spool {
+		return t, nil
+	}
 	state, err := b.Source.Begin(ctx, chunking, nil)
 	if err != nil {
 		return t, err

@@ -91,7 +91,7 @@ var refusals = []struct {
 	{name: "variable without a value", args: []string{"plan", "job.yaml"}, job: strings.Replace(goodJob, "data/", "${NOWHERE}", 1), code: 2, want: []string{"job.yaml:2", "NOWHERE"}},
 	{name: "no input files", args: []string{"plan", "job.yaml"}, job: goodJob, code: 3, want: []string{"data"}},
 	{
-		name: "source that does not answer", args: []string{"plan", "job.yaml"}, code: 3, want: []string{"job.yaml:3:3", "cannot connect"},
+		name: "source that does not answer", args: []string{"plan", "job.yaml"}, code: 3, want: []string{"job.yaml:4:10", "cannot connect"},
 		job:   "name: x\nsource:\n  postgres:\n    url: ${URL}\n    table: t\nsink: {files: {path: out/}}\n",
 		setup: func(t *testing.T, d *dir) { d.env = append(d.env, "URL="+deadServer(t)) },
 	},

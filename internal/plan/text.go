@@ -100,6 +100,9 @@ func (s Stage) Path() string {
 }
 
 func (t Totals) text(c drover.Chunking) string {
+	if c.Spool && t.Chunks == 0 {
+		return "chunks" + by(c) + ", counted once the run has spooled the source"
+	}
 	text := human.Plural(t.Chunks, "chunk") + by(c)
 	if c.NewKeys {
 		text += fmt.Sprintf(": new keys only, %s loaded already", human.Count(t.Loaded))
