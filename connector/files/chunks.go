@@ -67,6 +67,9 @@ func (s *source) Chunks(ctx context.Context, chunking drover.Chunking, state goj
 			}
 			return nil
 		}
+		if chunking.Rows > 0 && sv.Format != formatParquet {
+			s.env.Warn("chunk.rows cuts Parquet files, between row groups: each %s file is one chunk", sv.Format)
+		}
 		err = s.with(ctx, func(session *duck.Session) error {
 			if chunking.By != "" {
 				return s.chunkBy(ctx, session, sv, chunking, emit)

@@ -43,6 +43,9 @@ func csvHead(ctx context.Context, store storage.Store, path, said string, header
 	if err != nil {
 		return "", nil, drover.Errorf(drover.Refused, "%s is not readable as CSV: %w", path, err)
 	}
+	if header && bytes.HasPrefix(line, []byte("sep=")) {
+		return "", nil, drover.Errorf(drover.Refused, "the first line of %s tells Excel its delimiter, and is no line of names", path).WithHint("remove that line")
+	}
 	delimiter := delimiterOf(line)
 	switch {
 	case strings.Contains(strings.ToLower(path), ".tsv"):
@@ -121,12 +124,13 @@ func csvError(path string, err error) error {
 	message := err.Error()
 	message, _, _ = strings.Cut(message, "Possible fixes")
 	message, _, _ = strings.Cut(message, "Possible solutions")
+	message, _, _ = strings.Cut(message, "Possible Solution")
 	message = strings.Join(strings.Fields(message), " ")
 	if cut := 400; len(message) > cut {
-		message = strings.ToValidUTF8(message[:cut], "") + "..."
+		message = strings.ToValidUTF8(message[:cut/2], "") + " ... " + strings.ToValidUTF8(message[len(message)-cut/2:], "") // what is wrong is said at the end
 	}
 	return &drover.Error{
 		Kind: drover.Refused, Message: path + " is not readable as CSV: " + message,
-		Hint: "every line needs as many fields as the first, and fields with a delimiter, a quote or a line break are quoted with \"; all lines end alike, in \\n or \\r\\n; correct the file",
+		Hint: "every line needs as many fields as the first, and fields with a delimiter, a quote or a line break are quoted with \"; all lines end alike, in \\n or \\r\\n, and are UTF-8; correct the file",
 	}
 }

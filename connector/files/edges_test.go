@@ -253,6 +253,7 @@ func TestCSVDialects(t *testing.T) {
 		"empty name":    {"a.csv", ",v\n1,2\n", "column0 BIGINT, v BIGINT", "1|2"},
 		"big integers":  {"a.csv", "n\n9007199254740993\n1.5\n", "n DECIMAL(17,1)", "1.5\n9007199254740993.0"},
 		"no double":     {"a.csv", "n\n1e400\n1.5\n", "n VARCHAR", "1.5\n1e400"},
+		"year 0":        {"a.csv", "d\n0000-01-01\n2020-01-01\n", "d VARCHAR", "0000-01-01\n2020-01-01"},
 		"letters t, f":  {"a.csv", "b\nt\nf\n", "b VARCHAR", "f\nt"},
 		"one column":    {"a.csv", "n\n1\n2\n", "n BIGINT", "1\n2"},
 		"all quoted":    {"a.csv", "\"id\",\"v\"\n\"1\",\"\"\n\"2\",\"5\"\n", "id BIGINT, v BIGINT", "1|NULL\n2|5"},

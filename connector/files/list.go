@@ -7,6 +7,7 @@ import (
 	"iter"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/storage"
@@ -118,6 +119,11 @@ func list(ctx context.Context, store storage.Store, sv *survey) iter.Seq2[file, 
 						continue
 					}
 					seen[o.Path] = true
+				}
+				if !utf8.ValidString(o.Path) {
+					yield(file{}, drover.Errorf(drover.Refused, "the name of the file %q is not UTF-8, and DuckDB opens no such file", o.Path).
+						WithHint("rename it, or leave it out with a glob in source.files.path"))
+					return
 				}
 				rel, err := filepath.Rel(r.Base, o.Path)
 				if err != nil {

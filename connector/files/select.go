@@ -2,6 +2,7 @@ package files
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -188,7 +189,7 @@ func (r *relation) columns(sh drover.Schema, p piece) string {
 
 // byKey returns the SELECTs of chunks by key: those of single values in one scan, and the rest.
 func (r *relation) byKey(chunks []int) []string {
-	all := r.union(r.everything())
+	all := r.union(r.foldersOf(chunks))
 	columns := idents(r.schema.Names())
 	var selects, values, tags []string
 	var column drover.Column
@@ -220,6 +221,34 @@ func (r *relation) byKey(chunks []int) []string {
 		selects = append(selects, fmt.Sprintf("SELECT %s, %s AS %s FROM %s WHERE %s IN (%s)", columns, tag, tagIdent(), all, key, typed(values, column.Type)))
 	}
 	return selects
+}
+
+// foldersOf returns the files that may hold rows of some chunks by key: where the key is a partition column, those in its values' folders. Only
+// of texts and of integers that print back the same, the folder's name is the value.
+func (r *relation) foldersOf(chunks []int) []part {
+	all := r.everything()
+	column := r.chunks[chunks[0]].By.Column
+	i := r.schema.Index(column)
+	if drover.Schema(r.sv.Hive).Index(column) < 0 || r.schema[i].Type != "VARCHAR" && r.schema[i].Type != "BIGINT" {
+		return all
+	}
+	wanted := map[string]bool{}
+	for _, c := range chunks {
+		by := r.chunks[c].By
+		if by.Other || by.Null || by.Column != column {
+			return all
+		}
+		wanted[by.Value] = true
+	}
+	return slices.DeleteFunc(all, func(p part) bool {
+		hive := parseHive(p.Rel)
+		h := lastHive(hive, column)
+		if h < 0 {
+			return false
+		}
+		name := hive[h].Value
+		return !hive[h].Null && !wanted[name] && (r.schema[i].Type == "VARCHAR" || printsAsInteger(name))
+	})
 }
 
 // typed lists values as constants of a type, so that they are compared under it.
