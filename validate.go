@@ -48,7 +48,7 @@ func (j Job) Validate() error {
 	if err := validatePart("sink."+j.Sink.Connector(), j.Sink); err != nil {
 		return err
 	}
-	if k, ok := j.Sink.(interface{ KeepsRows() bool }); j.Frame.Chunk.NewKeys && !(ok && k.KeepsRows()) {
+	if k, ok := j.Sink.(interface{ KeepsRows() bool }); j.Frame.Chunk.NewKeys && (!ok || !k.KeepsRows()) {
 		return Errorf(Invalid, "new_keys adds to what earlier runs loaded, and %s does not", j.Sink).WithField("chunk.new_keys").
 			WithHint("write mode: append or mode: upsert in the sink, or remove new_keys")
 	}

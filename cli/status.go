@@ -65,8 +65,10 @@ type runStatus struct {
 	Chunks     map[string]int64 `json:"chunks"`
 	RowsIn     int64            `json:"rows_in"`
 	RowsOut    int64            `json:"rows_out"`
-	BytesIn    int64            `json:"bytes_in"`
-	BytesOut   int64            `json:"bytes_out"`
+	// RowsScanned is absent where it is not known of every finished chunk.
+	RowsScanned *int64 `json:"rows_scanned,omitempty"`
+	BytesIn     int64  `json:"bytes_in"`
+	BytesOut    int64  `json:"bytes_out"`
 	// Seconds is from the start to the end, or to now.
 	Seconds     float64 `json:"seconds"`
 	PeakMemory  int64   `json:"peak_memory_bytes"`
@@ -83,7 +85,7 @@ func statusOf(ctx context.Context, l ledger.Ledger, r ledger.Run) (runStatus, er
 	s := runStatus{
 		Run: r.ID, UID: r.UID, Job: r.Job, State: r.State, Engine: r.Engine, StartedAt: r.StartedAt.UTC(), Message: r.Message,
 		Chunks: map[string]int64{"total": t.Total()}, RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut,
-		PeakMemory: t.PeakMemory, Seconds: time.Since(r.StartedAt).Seconds(),
+		RowsScanned: t.RowsScanned, PeakMemory: t.PeakMemory, Seconds: time.Since(r.StartedAt).Seconds(),
 	}
 	for _, state := range []ledger.ChunkState{ledger.Pending, ledger.Running, ledger.ChunkFinished, ledger.ChunkError, ledger.Split} {
 		s.Chunks[string(state)] = t.Chunks[state]

@@ -79,12 +79,13 @@ type Attempt struct {
 type Receipt struct {
 	ChunkID int64 `json:"chunk_id"`
 	// Token is the attempt's. Chunks with one token were written together.
-	Token       int64 `json:"token"`
-	RowsIn      int64 `json:"rows_in"`
-	RowsOut     int64 `json:"rows_out"`
-	RowsScanned int64 `json:"rows_scanned,omitempty"` // before pushdown, where known
-	BytesIn     int64 `json:"bytes_in"`
-	BytesOut    int64 `json:"bytes_out"`
+	Token   int64 `json:"token"`
+	RowsIn  int64 `json:"rows_in"`
+	RowsOut int64 `json:"rows_out"`
+	// RowsScanned is how many rows were looked at, before pushdown; nil where it is not known.
+	RowsScanned *int64 `json:"rows_scanned,omitempty"`
+	BytesIn     int64  `json:"bytes_in"`
+	BytesOut    int64  `json:"bytes_out"`
 	// PeakMemory is the task's, in bytes.
 	PeakMemory int64 `json:"peak_memory_bytes"`
 	// Publish is the sink's own note of what to publish. Where several chunks were written together, the receipt of the
@@ -94,7 +95,10 @@ type Receipt struct {
 
 // Count is what reading one chunk came to so far.
 type Count struct {
-	Rows, Bytes, Scanned int64
+	// Rows were received, after pushdown.
+	Rows, Bytes int64
+	// Scanned is how many rows were looked at for that; nil where it is not known.
+	Scanned *int64
 }
 
 // Relation is a task's chunks, readable in a DuckDB session.

@@ -94,7 +94,7 @@ func (f fixed) All() string {
 }
 
 func (fixed) Count(i int) connector.Count {
-	return connector.Count{Rows: int64(i + 1), Bytes: 100, Scanned: int64(i + 2)}
+	return connector.Count{Rows: int64(i + 1), Bytes: 100, Scanned: new(int64(i + 2))}
 }
 
 func (fixed) Close() error { return nil }

@@ -260,8 +260,9 @@ func (r *relation) Count(i int) connector.Count {
 		for _, counts := range r.counts {
 			c.Rows += counts()[i]
 		}
+		return c // filters were pushed below the counting
 	}
-	c.Scanned = c.Rows
+	c.Scanned = new(c.Rows)
 	return c
 }
 

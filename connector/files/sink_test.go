@@ -32,8 +32,11 @@ func (f fixed) All() string {
 	}
 	return "(" + strings.Join(all, " UNION ALL ") + ")"
 }
-func (f fixed) Count(int) connector.Count { return connector.Count{Rows: 1, Bytes: 10, Scanned: 1} }
-func (f fixed) Close() error              { return nil }
+
+func (f fixed) Count(int) connector.Count {
+	return connector.Count{Rows: 1, Bytes: 10, Scanned: new(int64(1))}
+}
+func (f fixed) Close() error { return nil }
 
 // job writes chunks, each the answer to a query, as one run.
 type job struct {

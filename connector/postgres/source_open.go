@@ -194,7 +194,9 @@ func (r *relation) count(chunk int, rows, bytes int64) {
 func (r *relation) Count(i int) connector.Count {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.counts[i]
+	c := r.counts[i]
+	c.Scanned = new(c.Rows) // the chunk's bounds are all that the server leaves rows out by
+	return c
 }
 
 // All implements connector.Relation.

@@ -199,6 +199,30 @@ func TestRule21KeysOfRunsThatWereCutAnotherWayAreUnknown(t *testing.T) {
 	}
 }
 
+func TestRule23RowsScannedWhereItIsKnown(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.write(t, "in/a.csv", "id,city\n1,bern\n2,oslo\n3,\n")
+	p.exec(t, `COPY (SELECT * FROM 'in/a.csv') TO 'pq.parquet'`)
+	for name, c := range map[string]struct {
+		source string
+		known  bool
+	}{
+		"CSV":             {"source: {files: {path: in}}", false},
+		"Parquet":         {"source: {files: {path: pq.parquet}}", true},
+		"keys of Parquet": {"source: {files: {path: pq.parquet}}\nchunk: {by: city}", false},
+	} {
+		p.write(t, "job.yaml", "name: cities\n"+c.source+"\nsteps: [{filter: id > 1}]\nsink: {files: {path: out, format: parquet, mode: overwrite}}\n")
+		s := p.must(t, "run", "job.yaml", "--json").summary(t)
+		if (s.RowsScanned != nil) != c.known || c.known && *s.RowsScanned != 3 || s.RowsOut != 2 {
+			t.Errorf("%s: %+v", name, s)
+		}
+		if got := p.ledger(t, `SELECT sum(rows_scanned) FROM chunk JOIN run ON uid = run_id WHERE run.id = '`+s.Run+`'`); (got == "3") != c.known || !c.known && got != "NULL" {
+			t.Errorf("%s: the ledger says %s", name, got)
+		}
+	}
+}
+
 func TestRule21NewKeysOfFiles(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

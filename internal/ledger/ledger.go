@@ -160,7 +160,9 @@ type Failure struct {
 type Totals struct {
 	Chunks                             map[ChunkState]int64
 	RowsIn, RowsOut, BytesIn, BytesOut int64 // of finished chunks
-	PeakMemory                         int64
+	// RowsScanned is nil unless it is known of every finished chunk.
+	RowsScanned *int64
+	PeakMemory  int64
 	// PendingBytes and PendingRows are estimates of what is not finished.
 	PendingRows, PendingBytes int64
 }
@@ -185,6 +187,7 @@ type ChunkRow struct {
 	Attempts                           int
 	Worker                             string
 	RowsIn, RowsOut, BytesIn, BytesOut int64
+	RowsScanned                        *int64 // nil where it is not known
 	PeakMemory                         int64
 	StartedAt, FinishedAt              time.Time
 	Error                              *drover.Error

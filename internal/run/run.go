@@ -66,20 +66,22 @@ type Counts struct {
 
 // Summary is what a run came to, as run --json prints it.
 type Summary struct {
-	Run      string  `json:"run"`
-	Job      string  `json:"job"`
-	State    string  `json:"state"`
-	Engine   string  `json:"engine"`
-	Resumed  bool    `json:"resumed"`
-	DryRun   bool    `json:"dry_run,omitempty"`
-	Chunks   Counts  `json:"chunks"`
-	RowsIn   int64   `json:"rows_in"`
-	RowsOut  int64   `json:"rows_out"`
-	BytesIn  int64   `json:"bytes_in"`
-	BytesOut int64   `json:"bytes_out"`
-	Files    int64   `json:"files"`
-	Seconds  float64 `json:"seconds"`
-	Workers  int     `json:"workers"`
+	Run     string `json:"run"`
+	Job     string `json:"job"`
+	State   string `json:"state"`
+	Engine  string `json:"engine"`
+	Resumed bool   `json:"resumed"`
+	DryRun  bool   `json:"dry_run,omitempty"`
+	Chunks  Counts `json:"chunks"`
+	RowsIn  int64  `json:"rows_in"`
+	RowsOut int64  `json:"rows_out"`
+	// RowsScanned is how many rows were looked at before filters were pushed down; absent where it is not known of every chunk.
+	RowsScanned *int64  `json:"rows_scanned,omitempty"`
+	BytesIn     int64   `json:"bytes_in"`
+	BytesOut    int64   `json:"bytes_out"`
+	Files       int64   `json:"files"`
+	Seconds     float64 `json:"seconds"`
+	Workers     int     `json:"workers"`
 	// PeakMemoryBytes is the highest memory of driver and workers together (sum of Pss), as it was measured here.
 	PeakMemoryBytes int64 `json:"peak_memory_bytes"`
 }
@@ -235,7 +237,7 @@ func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error)
 			Total: t.Total(), Finished: t.Chunks[ledger.ChunkFinished], Error: t.Chunks[ledger.ChunkError],
 			Pending: t.Chunks[ledger.Pending] + t.Chunks[ledger.Running],
 		},
-		RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut, Files: kept.Files,
+		RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut, RowsScanned: t.RowsScanned, Files: kept.Files,
 		Seconds: time.Since(r.begun).Seconds(), Workers: slots, PeakMemoryBytes: max(t.PeakMemory, r.events.peakMemory()),
 	}
 	early, ok := r.o.Job.Sink.(earlyCommitter)

@@ -143,7 +143,7 @@ func testFinish(t *testing.T, fixture Fixture) {
 		late, early := b.claim(2, 0, 1), b.claim(2, 2, 3)
 		b.finish(early)
 		want := []connector.Receipt{
-			{ChunkID: 0, Token: late.Token - 1, RowsIn: 1 << 40, RowsOut: 2, RowsScanned: 3, BytesIn: 4, BytesOut: 5, PeakMemory: 6, Publish: json.RawMessage(`{"files":["a'b\"","ü"],"n":9007199254740993}`)},
+			{ChunkID: 0, Token: late.Token - 1, RowsIn: 1 << 40, RowsOut: 2, RowsScanned: new(int64(3)), BytesIn: 4, BytesOut: 5, PeakMemory: 6, Publish: json.RawMessage(`{"files":["a'b\"","ü"],"n":9007199254740993}`)},
 			{ChunkID: 1, Token: late.Token},
 		}
 		b.must(b.Finish(t.Context(), b.uid, late.Token, []connector.Receipt{want[1], want[0]}))
@@ -163,6 +163,36 @@ func testFinish(t *testing.T, fixture Fixture) {
 		totals, err := b.Totals(t.Context(), b.uid, 0)
 		if err != nil || totals.RowsIn != 1<<40+10 || totals.RowsOut != 8 || totals.BytesIn != 104 || totals.BytesOut != 65 || totals.PeakMemory != 1003 {
 			t.Errorf("%+v %v", totals, err)
+		}
+	})
+	t.Run("rule 23: rows scanned are kept where they are known, and summed up where they are known of all", func(t *testing.T) {
+		b := started(t, fixture, 3)
+		scanned := func(id int64, n *int64) {
+			task := b.claim(1, id)
+			list := receipts(task)
+			list[0].RowsScanned = n
+			b.must(b.Finish(t.Context(), b.uid, task.Token, list))
+		}
+		total := func() *int64 {
+			totals, err := b.Totals(t.Context(), b.uid, 0)
+			b.must(err)
+			return totals.RowsScanned
+		}
+		scanned(0, new(int64(7)))
+		scanned(1, new(int64(0)))
+		if got := total(); got == nil || *got != 7 {
+			t.Errorf("scanned %v, want 7", got)
+		}
+		scanned(2, nil)
+		if got := total(); got != nil {
+			t.Errorf("scanned %d, which nobody knows", *got)
+		}
+		if rows := b.rows(); rows[0].RowsScanned == nil || *rows[0].RowsScanned != 7 || rows[1].RowsScanned == nil || rows[2].RowsScanned != nil {
+			t.Errorf("%+v", rows)
+		}
+		b.must(b.Reopen(t.Context(), b.uid, 0, []int64{0}, "gone"))
+		if row := b.rows()[0]; row.RowsScanned != nil {
+			t.Errorf("%+v", row)
 		}
 	})
 	t.Run("reopened chunks run again", func(t *testing.T) {

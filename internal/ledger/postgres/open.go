@@ -20,7 +20,13 @@ import (
 )
 
 // version is that of the tables in schema.sql.
-const version = 1
+const version = 2
+
+// upgrades are the scripts that bring tables of version i+1 to the next one.
+var upgrades = []string{
+	`ALTER TABLE @schema.chunk ADD COLUMN rows_scanned bigint;
+COMMENT ON COLUMN @schema.chunk.rows_scanned IS 'Rows looked at before filters were pushed down; NULL where it is not known.'`,
+}
 
 //go:embed schema.sql
 var schema string
@@ -32,20 +38,25 @@ const DefaultSchema = "drover"
 const schemaParameter = "drover_schema"
 
 // Open connects to the ledger at a postgres:// or postgresql:// URL and creates its schema and tables where they are
-// missing. ?drover_schema=NAME in the URL names another schema than drover. It fails with a *drover.Error: Invalid for
+// missing, or brings them up to date. ?drover_schema=NAME in the URL names another schema than drover. It fails with a *drover.Error: Invalid for
 // a wrong URL, Unreachable, or Refused; none shows the password.
 func Open(ctx context.Context, rawURL string) (ledger.Ledger, error) {
 	return opened(ctx, rawURL, func(d *database) (bool, error) { return true, d.prepare(ctx) })
 }
 
-// OpenExisting is Open that makes nothing: it returns nil without an error where there are no tables.
+// OpenExisting is Open that makes no tables, though it brings older ones up to date: it returns nil without an error where there are no tables.
 func OpenExisting(ctx context.Context, rawURL string) (ledger.Ledger, error) {
-	return opened(ctx, rawURL, func(d *database) (exists bool, err error) {
-		err = d.Read(ctx, func(tx sqlstore.Tx) error {
-			exists, err = d.check(tx)
+	return opened(ctx, rawURL, func(d *database) (bool, error) {
+		var found int
+		err := d.Read(ctx, func(tx sqlstore.Tx) error {
+			var err error
+			found, err = d.check(tx)
 			return err
 		})
-		return exists, err
+		if err != nil || found == 0 {
+			return false, err
+		}
+		return true, d.prepare(ctx)
 	})
 }
 
@@ -134,62 +145,77 @@ func (d *database) prepare(ctx context.Context) error {
 }
 
 func (d *database) create(ctx context.Context) error {
-	exists := false
+	var found int
 	err := d.Read(ctx, func(tx sqlstore.Tx) error {
 		var err error
-		exists, err = d.check(tx)
+		found, err = d.check(tx)
 		return err
 	})
-	if err != nil || exists {
+	if err != nil || found == version {
 		return err
 	}
 	return d.Write(ctx, true, func(tx sqlstore.Tx) error {
 		if err := d.Lock(tx, "schema"); err != nil {
 			return err
 		}
-		// Another driver may have created them while this one waited for the lock.
-		if exists, err := d.check(tx); err != nil || exists {
+		// Another driver may have created or upgraded them while this one waited for the lock.
+		found, err := d.check(tx)
+		if err != nil || found == version {
 			return err
 		}
-		found := false
+		if found > 0 {
+			if err := d.script(tx, strings.Join(upgrades[found-1:], ";\n")); err != nil {
+				return fmt.Errorf("bring the ledger's tables in schema %s from version %d to %d: %w", d.schema, found, version, err)
+			}
+			_, err := tx.Exec(`UPDATE @table(ledger) SET version = $1`, version)
+			return err
+		}
+		script, exists := schema, false
 		// CREATE SCHEMA IF NOT EXISTS wants the right to create one even where it exists.
-		if err := tx.Query(func(sqlstore.Row) error { found = true; return nil }, `SELECT 1 FROM pg_namespace WHERE nspname = $1`, d.schema); err != nil {
+		if err := tx.Query(func(sqlstore.Row) error { exists = true; return nil }, `SELECT 1 FROM pg_namespace WHERE nspname = $1`, d.schema); err != nil {
 			return err
 		}
-		quoted := pgx.Identifier{d.schema}.Sanitize()
-		script := strings.ReplaceAll(schema, "@schema", quoted)
-		if !found {
-			script = "CREATE SCHEMA " + quoted + ";\n" + script
+		if !exists {
+			script = "CREATE SCHEMA @schema;\n" + script
 		}
-		for statement := range strings.SplitSeq(script, ";\n") {
-			if strings.TrimSpace(statement) == "" {
-				continue
-			}
-			if _, err := tx.Exec(statement); err != nil {
-				return fmt.Errorf("create the ledger's tables in schema %s: %w", d.schema, err)
-			}
+		if err := d.script(tx, script); err != nil {
+			return fmt.Errorf("create the ledger's tables in schema %s: %w", d.schema, err)
 		}
-		_, err := tx.Exec(`INSERT INTO @table(ledger) VALUES ($1)`, version)
+		_, err = tx.Exec(`INSERT INTO @table(ledger) VALUES ($1)`, version)
 		return err
 	})
 }
 
-// check reports whether the tables exist, and refuses another version of them.
-func (d *database) check(tx sqlstore.Tx) (exists bool, err error) {
+// script executes statements in which @schema stands for the ledger's.
+func (d *database) script(tx sqlstore.Tx, script string) error {
+	script = strings.ReplaceAll(script, "@schema", pgx.Identifier{d.schema}.Sanitize())
+	for statement := range strings.SplitSeq(script, ";\n") {
+		if strings.TrimSpace(statement) == "" {
+			continue
+		}
+		if _, err := tx.Exec(statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check returns the version of the tables, 0 where there are none, and refuses one that this drover does not know.
+func (d *database) check(tx sqlstore.Tx) (found int, err error) {
+	exists := false
 	err = tx.Query(func(r sqlstore.Row) error { return r.Scan(&exists) },
 		`SELECT count(*) > 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE n.nspname = $1 AND c.relname = 'ledger'`, d.schema)
 	if err != nil || !exists {
-		return exists, err
+		return 0, err
 	}
-	found := 0
 	if err := tx.Query(func(r sqlstore.Row) error { return r.Scan(&found) }, `SELECT version FROM @table(ledger)`); err != nil {
-		return true, err
+		return 0, err
 	}
-	if found != version {
-		return true, drover.Errorf(drover.Refused,
+	if found < 1 || found > version {
+		return 0, drover.Errorf(drover.Refused,
 			"the ledger was made by another version of drover: the tables in schema %s have version %d, this drover knows %d", d.schema, found, version).
 			WithHint("use the newer drover, or another schema with ?%s=NAME in the ledger's URL", schemaParameter)
 	}
-	return true, nil
+	return found, nil
 }

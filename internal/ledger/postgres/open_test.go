@@ -162,6 +162,37 @@ func TestNewerLedgerIsRefused(t *testing.T) {
 	}
 }
 
+func TestALedgerOfAnEarlierVersionIsBroughtUpToDate(t *testing.T) {
+	url := pgtest.Database(t)
+	l, err := Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, _, err := l.Begin(t.Context(), ledger.Request{Job: "j", Driver: "d", Lease: time.Minute})
+	if err := errors.Join(err, l.Shutdown()); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, url, `ALTER TABLE drover.chunk DROP COLUMN rows_scanned; UPDATE drover.ledger SET version = 1`)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			l, err := OpenExisting(t.Context(), url)
+			if err != nil || l == nil {
+				t.Error(l, err)
+				return
+			}
+			for _, err := range l.Chunks(t.Context(), run.UID) {
+				t.Error(err)
+			}
+			if err := l.Shutdown(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	execute(t, url, fmt.Sprintf(`SELECT 1/count(*) FROM drover.ledger WHERE version = %d; SELECT rows_scanned FROM drover.chunk`, version))
+}
+
 func TestNoSessionStateIsLeft(t *testing.T) {
 	config, schemaName, err := parse(pgtest.Database(t) + "&pool_max_conns=1")
 	if err != nil {

@@ -24,7 +24,12 @@ import (
 )
 
 // version is that of the tables in schema.sql.
-const version = 1
+const version = 2
+
+// upgrades are the statements that bring tables of version i+1 to the next one.
+var upgrades = []string{
+	`ALTER TABLE chunk ADD COLUMN rows_scanned INTEGER`,
+}
 
 //go:embed schema.sql
 var schema string
@@ -136,6 +141,15 @@ func (d *database) prepare(ctx context.Context) error {
 			return err
 		}
 		if err := tx.Query(scan, `SELECT version FROM ledger`); err != nil {
+			return err
+		}
+		if found >= 1 && found < version {
+			for _, upgrade := range upgrades[found-1:] {
+				if _, err := tx.Exec(upgrade); err != nil {
+					return fmt.Errorf("bring the ledger's tables from version %d to %d: %w", found, version, err)
+				}
+			}
+			_, err := tx.Exec(`UPDATE ledger SET version = $1`, version)
 			return err
 		}
 		if found != version {

@@ -8,10 +8,32 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/ledger"
 )
+
+func TestALedgerOfAnEarlierVersionIsBroughtUpToDate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	for range 2 {
+		l, err := Open(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run, _, err := l.Begin(t.Context(), ledger.Request{Job: "j", Driver: "d", Lease: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range l.Chunks(t.Context(), run.UID) {
+			t.Error(err)
+		}
+		if err := l.Shutdown(); err != nil {
+			t.Fatal(err)
+		}
+		alter(t, path, `ALTER TABLE chunk DROP COLUMN rows_scanned; UPDATE ledger SET version = 1`)
+	}
+}
 
 func TestWrongFilesAreRefusedAndLeftAlone(t *testing.T) {
 	dir := t.TempDir()

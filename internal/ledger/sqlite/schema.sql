@@ -37,6 +37,7 @@ CREATE TABLE chunk (
 	rows_out          INTEGER NOT NULL DEFAULT 0,
 	bytes_in          INTEGER NOT NULL DEFAULT 0,
 	bytes_out         INTEGER NOT NULL DEFAULT 0,
+	rows_scanned      INTEGER,                    -- rows looked at before filters were pushed down; NULL where it is not known
 	peak_memory_bytes INTEGER NOT NULL DEFAULT 0, -- of the task that it was part of
 	started_at        TEXT,                       -- of its last attempt
 	finished_at       TEXT,
