@@ -73,7 +73,7 @@ func TestARowThatFitsNoShareSaysWhatItNeeds(t *testing.T) {
 	if end.code != 1 || s.Chunks.Error != 1 || s.Chunks.Finished != 6 {
 		t.Fatalf("exit %d, %+v\n%s", end.code, s, end.stderr)
 	}
-	if !strings.Contains(end.stderr, "has 381 MiB") || !strings.Contains(end.stderr, "--memory") || !strings.Contains(end.stderr, "huge") {
+	if !strings.Contains(end.stderr, "has 381 MiB") || !strings.Contains(end.stderr, "--retry-errors --memory 2012MiB") || !strings.Contains(end.stderr, "huge") {
 		t.Errorf("the error does not say what it needs:\n%s", end.stderr)
 	}
 	if got := p.sql(t, "SELECT count(*) || ' ' || count(*) FILTER (WHERE zip = 'large') FROM clean"); got != "101 1" {
@@ -109,7 +109,7 @@ func TestAChunkThatFitsNoShareSaysWhatWouldDo(t *testing.T) {
 	p.exec(t, "COPY (SELECT i AS id, repeat('x', 2000) AS body FROM range(1, 4097) t(i)) TO '{dir}/in.parquet' (ROW_GROUP_SIZE 2048)")
 	p.write(t, "job.yaml", "name: big\nsource: {files: {path: in.parquet}}\nsteps: [{set: {n: \"length(repeat(body, 120))\"}}, {drop: [body]}]\nsink: {files: {path: out}}\n")
 	end := p.budgeted(t, 400<<20, 1, "--memory", "400MiB", "--workers", "1")
-	if end.code != 1 || !strings.Contains(end.stderr, "in.parquet/2") || !strings.Contains(end.stderr, "perhaps 672 MiB") {
+	if end.code != 1 || !strings.Contains(end.stderr, "in.parquet/2") || !strings.Contains(end.stderr, "perhaps 672 MiB") || !strings.Contains(end.stderr, "--retry-errors --memory 736MiB") {
 		t.Fatalf("exit %d\n%s", end.code, end.stderr)
 	}
 	if end = p.budgeted(t, 736<<20, 1, "--memory", "736MiB", "--workers", "1", "--retry-errors"); end.code != 0 {

@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	// period is how often a Watch looks, and closely how often once half of the limit is used: a process can fill 50 MiB in 50 ms.
+	// period is how often a Watch looks, and closely how often once half of the limit is used: a process can fill 100 MiB in 10 ms, and a busy
+	// machine may let the watch wait.
 	period  = 50 * time.Millisecond
-	closely = 10 * time.Millisecond
+	closely = 2 * time.Millisecond
 	// near is the part of the limit below which the resident set alone is proof enough.
 	near = 0.95
 )

@@ -95,7 +95,12 @@ func (s *story) failed(e ChunkFailed) {
 		s.unshown++
 		return
 	}
-	s.failures = append(s.failures, "  "+Failure(e.By, e.Key, e.Error, e.Attempts))
+	text := "  " + Failure(e.By, e.Key, e.Error, e.Attempts)
+	if e.Error != nil && e.Error.Kind == drover.Overrun && e.Error.Hint != "" {
+		// The same command would end the same way: this one needs another flag.
+		text += fmt.Sprintf("\n  %-16s  %s", "", e.Error.Hint)
+	}
+	s.failures = append(s.failures, text)
 }
 
 // Failure describes a failed chunk on one line: "zip_code=10016  step 2 (set): could not convert 'n/a' · 1 attempt".

@@ -13,8 +13,8 @@ import (
 	"github.com/droverdata/drover/internal/protocol"
 )
 
-// tellOverrun is how long the end of an overrun may wait for the driver to hear of it.
-const tellOverrun = 10 * time.Millisecond
+// tellOverrun is how long the end of an overrun may wait for the driver to hear of it: memory grows meanwhile.
+const tellOverrun = 2 * time.Millisecond
 
 // Serve speaks the worker protocol: it reads tasks from in and writes progress and results to out until EOF. EOF while a task runs
 // cancels it: the driver is gone.
