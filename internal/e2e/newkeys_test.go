@@ -203,7 +203,7 @@ func TestRule23RowsScannedWhereItIsKnown(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	p.write(t, "in/a.csv", "id,city\n1,bern\n2,oslo\n3,\n")
-	p.exec(t, `COPY (SELECT * FROM 'in/a.csv') TO 'pq.parquet'`)
+	p.exec(t, `COPY (SELECT * FROM 'in/a.csv') TO '`+p.dir+`/pq.parquet'`)
 	for name, c := range map[string]struct {
 		source string
 		known  bool
