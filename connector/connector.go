@@ -244,6 +244,18 @@ type SourceChecker interface {
 	CheckSource(source Source) error
 }
 
+// Rehearser is a Sink that can do the work of Write and keep nothing of it: what drover profile measures. It is optional.
+type Rehearser interface {
+	// Rehearse writes the input of one chunk where nobody sees it, throws it away, and returns its bytes.
+	Rehearse(ctx context.Context, in Input) (bytes int64, err error)
+}
+
+// ServerTimer is a Relation whose rows a server makes. It is optional.
+type ServerTimer interface {
+	// ServerTime returns how long the server takes to make the rows of the relation's one chunk, without sending them.
+	ServerTime(ctx context.Context) (time.Duration, error)
+}
+
 // Env is what a connector may use of the process it is opened in.
 type Env struct {
 	// Timezone is the job's.

@@ -55,13 +55,7 @@ func (s *sink) Write(ctx context.Context, a connector.Attempt, open func(context
 	if err != nil {
 		return nil, err
 	}
-	var rowsOut []int64
-	var done []written
-	if o, expressions, ok := s.vectors(in.Output); ok {
-		rowsOut, done, err = s.writeVectors(ctx, in, len(a.Chunks), scratch, o, expressions)
-	} else {
-		rowsOut, done, err = s.writeCopy(ctx, in, len(a.Chunks), scratch)
-	}
+	rowsOut, done, err := s.write(ctx, in, len(a.Chunks), scratch)
 	if err != nil {
 		return nil, s.copyError(err, scratch)
 	}
@@ -74,6 +68,14 @@ func (s *sink) Write(ctx context.Context, a connector.Attempt, open func(context
 
 // written is a file in an attempt's scratch folder, and the folder below the root that it goes to.
 type written struct{ path, dir string }
+
+// write makes the files of an input of so many chunks in the scratch folder and counts the rows by chunk.
+func (s *sink) write(ctx context.Context, in connector.Input, chunks int, scratch string) ([]int64, []written, error) {
+	if o, expressions, ok := s.vectors(in.Output); ok {
+		return s.writeVectors(ctx, in, chunks, scratch, o, expressions)
+	}
+	return s.writeCopy(ctx, in, chunks, scratch)
+}
 
 // writeCopy writes the input by DuckDB's COPY and counts its rows by chunk.
 func (s *sink) writeCopy(ctx context.Context, in connector.Input, chunks int, scratch string) ([]int64, []written, error) {

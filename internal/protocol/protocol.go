@@ -9,6 +9,7 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/downcast"
 	"github.com/droverdata/drover/internal/step"
 )
 
@@ -46,6 +47,8 @@ type Task struct {
 	Now time.Time `json:"now"`
 	// DryRun reads and transforms, and writes nothing.
 	DryRun bool `json:"dry_run,omitempty"`
+	// Profile measures the task's one chunk and keeps nothing of it: Result.Profile.
+	Profile bool `json:"profile,omitempty"`
 	// Connections is this worker's share of limits.source_connections; 0 means no limit.
 	Connections int `json:"connections,omitempty"`
 }
@@ -64,8 +67,30 @@ type Progress struct {
 type Result struct {
 	Receipts []connector.Receipt `json:"receipts,omitempty"`
 	Error    *drover.Error       `json:"error,omitempty"`
+	Profile  *Profile            `json:"profile,omitempty"`
 	// Granted is the share of memory that the attempt had, in bytes. The engine sets it, also beside an error.
 	Granted int64 `json:"granted,omitempty"`
+}
+
+// Profile is what a task that keeps nothing measured of one chunk.
+type Profile struct {
+	// Read is the time of reading alone, Transform that of reading and the steps, Total that of reading, steps and writing together, as a
+	// run does them: side by side.
+	Read      time.Duration `json:"read"`
+	Transform time.Duration `json:"transform"`
+	Total     time.Duration `json:"total"`
+	// CPU is what the worker used of it during Total, Server what the source's server needs to make the rows; 0 where there is none.
+	CPU    time.Duration `json:"cpu"`
+	Server time.Duration `json:"server,omitempty"`
+	// Rehearsed says that Total includes writing.
+	Rehearsed  bool  `json:"rehearsed"`
+	RowsIn     int64 `json:"rows_in"`
+	RowsOut    int64 `json:"rows_out"`
+	BytesIn    int64 `json:"bytes_in"`
+	BytesOut   int64 `json:"bytes_out"`
+	PeakMemory int64 `json:"peak_memory"`
+	// Columns are the statistics of those columns of the output that have a Type, in its order.
+	Columns []downcast.Stats `json:"columns"`
 }
 
 // ExitOverrun is the exit code of a worker that ended itself because its task passed its share of memory.

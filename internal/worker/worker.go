@@ -81,7 +81,13 @@ func (w *Worker) Execute(ctx context.Context, task protocol.Task, progress func(
 			receipts[i].PeakMemory = peak
 		}
 	}
-	return protocol.Result{Receipts: receipts, Error: protocol.AsError(err)}
+	result := protocol.Result{Receipts: receipts, Error: protocol.AsError(err)}
+	if w.stage != nil {
+		if p, ok := w.stage.sink.(*profiler); ok {
+			result.Profile = p.measured
+		}
+	}
+	return result
 }
 
 func (w *Worker) execute(ctx context.Context, task protocol.Task, m *meter) ([]connector.Receipt, error) {
@@ -140,7 +146,8 @@ func (w *Worker) enter(ctx context.Context, task protocol.Task) error {
 		Threads  int
 		Timezone string
 		DryRun   bool
-	}{task.Stage, task.Run, task.Memory, task.Threads, task.Timezone, task.DryRun})
+		Profile  bool
+	}{task.Stage, task.Run, task.Memory, task.Threads, task.Timezone, task.DryRun, task.Profile})
 	if err != nil {
 		return fmt.Errorf("encode the stage: %w", err)
 	}
@@ -188,6 +195,13 @@ func (w *Worker) openStage(ctx context.Context, task protocol.Task) error {
 	if err != nil {
 		return err
 	}
-	s.sink, err = w.registry.OpenSink(ctx, sinkSpec, env)
-	return err
+	sink, err := w.registry.OpenSink(ctx, sinkSpec, env)
+	if err != nil {
+		return err
+	}
+	s.sink = sink
+	if task.Profile {
+		s.sink = &profiler{Sink: sink}
+	}
+	return nil
 }

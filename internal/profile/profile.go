@@ -1,0 +1,159 @@
+// Package profile measures a spread of a job's chunks without keeping anything that they write, and says what bounds the job, how much memory
+// its workers need and which columns have wider types than their values.
+package profile
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/bind"
+	"github.com/droverdata/drover/internal/engine"
+	"github.com/droverdata/drover/internal/plan"
+	"github.com/droverdata/drover/internal/protocol"
+)
+
+// Options say what to profile, and with what.
+type Options struct {
+	Registry connector.Registry
+	Job      drover.Job
+	Engine   engine.Engine
+	// Memory is the budget of the whole process tree in bytes, Cores how many workers the machine has cores for.
+	Memory int64
+	Cores  int
+	// Chunks is how many chunks are measured at most; Only names them by their keys instead.
+	Chunks  int
+	Only    []string
+	TempDir string
+	Warn    func(format string, args ...any)
+	// Measured is told of each chunk. Never nil.
+	Measured func(done, of int, key string)
+}
+
+// Run profiles a job. Nothing is written that stays.
+func Run(ctx context.Context, o Options) (_ Report, err error) {
+	env := connector.Env{
+		Timezone: o.Job.Timezone, TempDir: o.TempDir, Application: "drover/profile", Warn: o.Warn,
+		Connections: o.Job.Limits.SourceConnections, Memory: o.Memory,
+		Resume: true, // rows in the target are no reason to refuse: it gets none
+	}
+	bound, err := bind.Bind(ctx, o.Registry, o.Job, env)
+	if err != nil {
+		return Report{}, err
+	}
+	defer func() { err = errors.Join(err, bound.Close()) }()
+	p, err := plan.Make(bound.Bound)
+	if err != nil {
+		return Report{}, err
+	}
+	state, err := bound.Source.Begin(ctx, o.Job.Frame.Chunk, nil)
+	if err != nil {
+		return Report{}, err
+	}
+	var all []connector.Chunk
+	for c, err := range bound.Source.Chunks(ctx, o.Job.Frame.Chunk, state) {
+		if err != nil {
+			return Report{}, fmt.Errorf("cut the source into chunks: %w", err)
+		}
+		c.ID = int64(len(all))
+		all = append(all, c)
+	}
+	picked, err := pick(all, o)
+	if err != nil {
+		return Report{}, err
+	}
+	task, err := firstTask(o.Job, p, state)
+	if err != nil {
+		return Report{}, err
+	}
+	measured := make([]protocol.Profile, 0, len(picked))
+	for i, c := range picked {
+		task.Token, task.Chunks = int64(i+1), []connector.Chunk{c}
+		result, err := o.Engine.Execute(ctx, task, func(protocol.Progress) {})
+		if err == nil && result.Error != nil {
+			err = result.Error
+		}
+		if err != nil {
+			return Report{}, fmt.Errorf("profile chunk %s: %w", c.Key, err)
+		}
+		measured = append(measured, *result.Profile)
+		o.Measured(i+1, len(picked), c.Key)
+	}
+	return report(o, p, int64(len(all)), picked, measured), nil
+}
+
+// firstTask is a task without its chunk.
+func firstTask(job drover.Job, p plan.Plan, state json.RawMessage) (protocol.Task, error) {
+	source, err := json.Marshal(job.Frame.Source)
+	if err != nil {
+		return protocol.Task{}, fmt.Errorf("encode the source: %w", err)
+	}
+	sink, err := json.Marshal(job.Sink)
+	if err != nil {
+		return protocol.Task{}, fmt.Errorf("encode the sink: %w", err)
+	}
+	uid := make([]byte, 16)
+	if _, err := rand.Read(uid); err != nil {
+		return protocol.Task{}, fmt.Errorf("make a random number: %w", err)
+	}
+	st, now := p.Stages[0], time.Now()
+	return protocol.Task{
+		Run: connector.Run{UID: hex.EncodeToString(uid), ID: "profile", Job: job.Name, StartedAt: now},
+		Stage: protocol.Stage{
+			Source: protocol.Spec{Connector: job.Frame.Source.Connector(), Value: source}, SourceState: state, Input: st.Input,
+			Program: st.Program, Reads: st.Reads, Steps: st.Steps, Output: st.Output,
+			Sink: protocol.Spec{Connector: job.Sink.Connector(), Value: sink},
+		},
+		Timezone: job.Timezone, Now: now, Profile: true, Connections: min(1, job.Limits.SourceConnections),
+	}, nil
+}
+
+// pick returns the named chunks, or a spread: the largest, and others at equal distances from the first to the last.
+func pick(all []connector.Chunk, o Options) ([]connector.Chunk, error) {
+	if len(o.Only) > 0 {
+		var picked []connector.Chunk
+		for _, key := range o.Only {
+			i := slices.IndexFunc(all, func(c connector.Chunk) bool { return c.Key == key || o.Job.Frame.Chunk.By+"="+c.Key == key })
+			if i < 0 {
+				return nil, drover.Errorf(drover.Invalid, "--only %s: no chunk has this key", key).WithHint("drover run --dry-run lists the chunks in drover status")
+			}
+			picked = append(picked, all[i])
+		}
+		return picked, nil
+	}
+	if len(all) <= o.Chunks {
+		return all, nil
+	}
+	largest := 0
+	for i, c := range all {
+		if c.Bytes > all[largest].Bytes {
+			largest = i
+		}
+	}
+	places := []int{largest}
+	for i := range o.Chunks {
+		if len(places) == o.Chunks {
+			break
+		}
+		at := 0
+		if o.Chunks > 1 {
+			at = i * (len(all) - 1) / (o.Chunks - 1)
+		}
+		if !slices.Contains(places, at) {
+			places = append(places, at)
+		}
+	}
+	slices.Sort(places)
+	picked := make([]connector.Chunk, len(places))
+	for i, at := range places {
+		picked[i] = all[at]
+	}
+	return picked, nil
+}

@@ -1,0 +1,181 @@
+package profile
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/downcast"
+	"github.com/droverdata/drover/internal/memory"
+	"github.com/droverdata/drover/internal/plan"
+	"github.com/droverdata/drover/internal/protocol"
+)
+
+// Report is what profile --json prints.
+type Report struct {
+	Job    string `json:"job"`
+	Source string `json:"source"`
+	Sink   string `json:"sink"`
+	// TotalChunks is how many chunks a run has; Chunks are those that were measured.
+	TotalChunks int64   `json:"total_chunks"`
+	Chunks      []Chunk `json:"chunks"`
+	// Columns are the output's, summed over the chunks.
+	Columns []Column `json:"columns"`
+	// Bytes and DowncastBytes are the columns' sums.
+	Bytes         int64 `json:"bytes"`
+	DowncastBytes int64 `json:"downcast_bytes"`
+	// PeakMemoryBytes is the highest of a worker, MemoryBytes the budget of the whole run.
+	PeakMemoryBytes    int64 `json:"peak_memory_bytes"`
+	MemoryBytes        int64 `json:"memory_bytes"`
+	RecommendedWorkers int   `json:"recommended_workers"`
+	// LimitedBy says what the number of workers follows from: "memory" or "cores".
+	LimitedBy string `json:"limited_by"`
+	// Bound is what takes the most time: "server", "network", "disk" or "cpu"; Why gives the figures.
+	Bound string `json:"bound"`
+	Why   string `json:"why"`
+	// Cast is the step that narrows the columns, as a job file writes it; empty where there is nothing to narrow. Left out are
+	// narrower types that could change a value in a chunk that was not measured.
+	Cast []drover.Pair `json:"cast,omitempty"`
+}
+
+// Chunk is one measured chunk. Times are seconds.
+type Chunk struct {
+	Key     string `json:"key"`
+	RowsIn  int64  `json:"rows_in"`
+	RowsOut int64  `json:"rows_out"`
+	// SourceBytes is the source's own estimate: in the database or on disk. BytesIn were received, BytesInMemory are the output's
+	// columns in a worker, BytesOut were written.
+	SourceBytes   int64 `json:"source_bytes"`
+	BytesIn       int64 `json:"bytes_in"`
+	BytesInMemory int64 `json:"bytes_in_memory"`
+	BytesOut      int64 `json:"bytes_out"`
+	// Read, Transform and Write are passes of their own, so they do not add up to Seconds, in which all three go side by side.
+	Read            float64 `json:"read_seconds"`
+	Transform       float64 `json:"transform_seconds"`
+	Write           float64 `json:"write_seconds"`
+	Seconds         float64 `json:"seconds"`
+	CPU             float64 `json:"cpu_seconds"`
+	Server          float64 `json:"server_seconds,omitempty"`
+	PeakMemoryBytes int64   `json:"peak_memory_bytes"`
+	Bound           string  `json:"bound"`
+}
+
+// Column is one output column. Sizes are bytes in memory.
+type Column struct {
+	Name          string `json:"name"`
+	Type          string `json:"type"`
+	Bytes         int64  `json:"bytes"`
+	DowncastType  string `json:"downcast_type"`
+	DowncastBytes int64  `json:"downcast_bytes"`
+}
+
+func report(o Options, p plan.Plan, total int64, picked []connector.Chunk, measured []protocol.Profile) Report {
+	st := p.Stages[0]
+	r := Report{
+		Job: p.Job, Source: st.Source.Text, Sink: st.Sink.Text, TotalChunks: total, MemoryBytes: o.Memory,
+		Chunks: []Chunk{}, Columns: []Column{},
+	}
+	ends := ends{source: st.Source.Connector, sink: st.Sink.Connector}
+	var sum protocol.Profile
+	for i, m := range measured {
+		c := chunk(picked[i], m)
+		c.Bound, _ = ends.bound(m)
+		r.PeakMemoryBytes = max(r.PeakMemoryBytes, m.PeakMemory)
+		for j, column := range readable(st.Output) {
+			c.BytesInMemory += downcast.Choose(column.Type, m.Columns[j]).Bytes
+		}
+		r.Chunks = append(r.Chunks, c)
+		sum.Read += m.Read
+		sum.Transform += m.Transform
+		sum.Total += m.Total
+		sum.CPU += m.CPU
+		sum.Server += m.Server
+		sum.Rehearsed = m.Rehearsed
+	}
+	if len(measured) > 0 {
+		r.Bound, r.Why = ends.bound(sum)
+	}
+	r.columns(readable(st.Output), measured, total == int64(len(measured)))
+	r.workers(o)
+	return r
+}
+
+func readable(columns drover.Schema) drover.Schema {
+	var list drover.Schema
+	for _, c := range columns {
+		if c.Type != "" {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+func chunk(c connector.Chunk, m protocol.Profile) Chunk {
+	return Chunk{
+		Key: c.Key, RowsIn: m.RowsIn, RowsOut: m.RowsOut, SourceBytes: c.Bytes, BytesIn: m.BytesIn, BytesOut: m.BytesOut,
+		Read: m.Read.Seconds(), Transform: max(0, m.Transform-m.Read).Seconds(), Write: max(0, m.Total-m.Transform).Seconds(),
+		Seconds: m.Total.Seconds(), CPU: m.CPU.Seconds(), Server: m.Server.Seconds(), PeakMemoryBytes: m.PeakMemory,
+	}
+}
+
+// columns adds up the chunks' statistics. whole says that no chunk was left out.
+func (r *Report) columns(columns drover.Schema, measured []protocol.Profile, whole bool) {
+	for j, c := range columns {
+		var s downcast.Stats
+		for i, m := range measured {
+			if i == 0 {
+				s = m.Columns[j]
+				continue
+			}
+			s = downcast.Merge(s, m.Columns[j])
+		}
+		choice := downcast.Choose(c.Type, s)
+		r.Columns = append(r.Columns, Column{
+			Name: c.Name, Type: c.Type, Bytes: choice.Bytes, DowncastType: choice.Type, DowncastBytes: choice.SmallerBytes,
+		})
+		r.Bytes, r.DowncastBytes = r.Bytes+choice.Bytes, r.DowncastBytes+choice.SmallerBytes
+		if choice.SmallerBytes < choice.Bytes && choice.Type != downcast.Dictionary && (choice.Certain || whole) {
+			r.Cast = append(r.Cast, drover.Pair{Key: c.Name, Value: choice.Type})
+		}
+	}
+}
+
+// workers is how many of the peak fit the budget, and have a core each.
+func (r *Report) workers(o Options) {
+	share := max(r.PeakMemoryBytes, memory.Least)
+	fit := max(1, int((o.Memory-memory.Driver)/share))
+	r.RecommendedWorkers, r.LimitedBy = o.Cores, "cores"
+	if fit < o.Cores {
+		r.RecommendedWorkers, r.LimitedBy = fit, "memory"
+	}
+}
+
+// ends are the connectors of a stage.
+type ends struct{ source, sink string }
+
+const (
+	// busy is the share of the time that a worker computes from which on it is its core that bounds it.
+	busy = 0.8
+	// serving is the share of the reading time that its server needs by itself from which on it is no matter of the network.
+	serving = 0.5
+)
+
+// bound names what the time goes to. Whoever is not computing waits for one of its two ends.
+func (e ends) bound(m protocol.Profile) (name, why string) {
+	share := func(d time.Duration) string { return fmt.Sprintf("%.0f %%", 100*d.Seconds()/max(m.Total.Seconds(), 1e-9)) }
+	if m.CPU.Seconds() >= busy*m.Total.Seconds() {
+		return "cpu", "the worker computes for " + share(m.CPU) + " of the time"
+	}
+	waits := "the worker computes for only " + share(m.CPU) + " of the time and waits "
+	reading, writing := m.Read, max(0, m.Total-m.Transform)
+	switch {
+	case writing > reading && e.sink == "files", reading >= writing && e.source == "files":
+		return "disk", waits + "for files"
+	case writing > reading:
+		return "server", waits + "for the target's server"
+	case m.Server.Seconds() >= serving*m.Read.Seconds():
+		return "server", waits + "for the source's server, which makes the rows in " + share(m.Server) + " of it"
+	}
+	return "network", waits + "for rows that the source's server makes in " + share(m.Server) + " of it"
+}
