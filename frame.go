@@ -82,5 +82,8 @@ func (f Frame) Set(assignments ...Pair) Frame { return f.with(Step{Set: assignme
 // Cast converts a column to a DuckDB type.
 func (f Frame) Cast(column, typ string) Frame { return f.with(Step{Cast: []Pair{{column, typ}}}) }
 
+// Downcast gives functions that follow the smallest types that hold every value of these columns, or of AllColumns.
+func (f Frame) Downcast(columns ...string) Frame { return f.with(Step{Downcast: columns}) }
+
 // SQL applies one SELECT over the relation "chunk".
 func (f Frame) SQL(query string) Frame { return f.with(Step{SQL: query}) }

@@ -15,9 +15,15 @@ type Step struct {
 	Set []Pair `json:"set,omitempty"`
 	// Cast maps a column to the type that it is converted to.
 	Cast []Pair `json:"cast,omitempty"`
+	// Downcast gives functions that follow (python, go) the smallest types that hold every value: of these columns, or of "all".
+	// The columns' types towards SQL and the sink stay.
+	Downcast Strings `json:"downcast,omitempty"`
 	// SQL is one SELECT over the relation "chunk".
 	SQL string `json:"sql,omitempty"`
 }
+
+// AllColumns is the value of Step.Downcast that means every column.
+const AllColumns = "all"
 
 // Pair is one entry of an ordered map in a job.
 type Pair struct {
@@ -25,7 +31,8 @@ type Pair struct {
 	Value string `json:"value"`
 }
 
-// Kind returns the step's name as a job file spells it: "select", "drop", "rename", "filter", "set", "cast" or "sql"; ""
+// Kind returns the step's name as a job file spells it: "select", "drop", "rename", "filter", "set", "cast", "downcast" or
+// "sql"; ""
 // for an empty step.
 func (s Step) Kind() string {
 	if kinds := s.kinds(); len(kinds) > 0 {
@@ -47,6 +54,7 @@ func (s Step) kinds() []string {
 		{"filter", s.Filter != ""},
 		{"set", s.Set != nil},
 		{"cast", s.Cast != nil},
+		{"downcast", s.Downcast != nil},
 		{"sql", s.SQL != ""},
 	} {
 		if field.set {

@@ -13,7 +13,7 @@ func (s Step) validate() error {
 	kinds := s.kinds()
 	switch len(kinds) {
 	case 0:
-		return Errorf(Invalid, "the step is empty").WithHint("write one of select, drop, rename, filter, set, cast, sql")
+		return Errorf(Invalid, "the step is empty").WithHint("write one of select, drop, rename, filter, set, cast, downcast, sql")
 	case 1:
 	default:
 		return Errorf(Invalid, "one step does %s", strings.Join(kinds, " and ")).WithField(kinds[1]).
@@ -32,6 +32,11 @@ func (s Step) validate() error {
 		return validatePairs("set", s.Set, "expression")
 	case "cast":
 		return validatePairs("cast", s.Cast, "type")
+	case "downcast":
+		if len(s.Downcast) == 1 && s.Downcast[0] == AllColumns {
+			return nil
+		}
+		return validateColumns("downcast", s.Downcast)
 	default:
 		return validateText("sql", s.SQL)
 	}

@@ -188,6 +188,10 @@ func (a *app) writeCast(ctx context.Context, path string, file *jobfile.File, se
 
 // replaceFile writes a file anew, whole or not at all.
 func replaceFile(path string, data []byte) (err error) {
+	path, err = filepath.EvalSymlinks(path) // a link stays one
+	if err != nil {
+		return drover.Errorf(drover.Refused, "write the job file: %w", err)
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return drover.Errorf(drover.Refused, "write the job file: %w", err)

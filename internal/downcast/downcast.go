@@ -57,7 +57,7 @@ func Choose(typ string, s Stats) Choice {
 		c.Type, c.Certain = smallestTimestamp(typ, s.Inexact)
 	case texts:
 		if index := indexWidth(s.Distinct); index > 0 && s.Distinct*dictionaryShare <= s.Rows-s.Nulls {
-			dictionary := s.Distinct*textWidth + s.DistinctLong
+			dictionary := s.Distinct*textWidth + s.Distinct*s.Long/(s.Rows-s.Nulls) // texts of average length
 			if smaller := s.Rows*index + dictionary; smaller < c.Bytes {
 				c.Type, c.SmallerBytes, c.Certain = Dictionary, smaller, false
 			}
@@ -170,11 +170,15 @@ func roomy(digits int) int {
 // smallestTimestamp takes a day's precision where it saves memory, else the coarsest that every value has.
 func smallestTimestamp(typ string, inexact []int64) (string, bool) {
 	for i, t := range timestampTypes() {
-		if inexact[i] == 0 && t != typ {
-			return t, false
-		}
 		if t == typ {
 			break
+		}
+		// DuckDB has no cast from nanoseconds to those two.
+		if typ == "TIMESTAMP_NS" && (t == "TIMESTAMP_S" || t == "TIMESTAMP_MS") {
+			continue
+		}
+		if inexact[i] == 0 {
+			return t, false
 		}
 	}
 	return typ, true

@@ -53,9 +53,8 @@ type Stats struct {
 	Inexact []int64 `json:"inexact,omitempty"`
 	// Long is the bytes of texts, or of anything without a fixed width, that lie outside of the vector.
 	Long int64 `json:"long,omitempty"`
-	// Distinct is how many different texts there are, and DistinctLong their Long.
-	Distinct     int64 `json:"distinct,omitempty"`
-	DistinctLong int64 `json:"distinct_long,omitempty"`
+	// Distinct is about how many different texts there are: an estimate that needs no memory.
+	Distinct int64 `json:"distinct,omitempty"`
 }
 
 // fixedWidths are the bytes of a value in a vector. Every other type is counted as a text of its values.
@@ -123,8 +122,7 @@ func expressions(c drover.Column) []string {
 		}
 	case texts:
 		long := "CASE WHEN strlen(%[1]s) > %[2]d THEN strlen(%[1]s) ELSE 0 END"
-		list = append(list, fmt.Sprintf("sum("+long+")", q, inlined), "count(DISTINCT "+q+")",
-			fmt.Sprintf("list_sum(list_transform(list_distinct(list(%[1]s)), lambda v: CASE WHEN strlen(v) > %[2]d THEN strlen(v) ELSE 0 END))", q, inlined))
+		list = append(list, fmt.Sprintf("sum("+long+")", q, inlined), "approx_count_distinct("+q+")")
 	default:
 		if fixedWidth(c.Type) == 0 {
 			list = append(list, "sum(strlen("+q+"::VARCHAR))")
@@ -170,7 +168,7 @@ func Parse(columns drover.Schema, row []*string) ([]Stats, error) {
 		case timestamps:
 			s.Inexact = []int64{number(), number(), number(), number()}
 		case texts:
-			s.Long, s.Distinct, s.DistinctLong = number(), number(), number()
+			s.Long, s.Distinct = number(), number()
 		default:
 			if fixedWidth(c.Type) == 0 {
 				s.Long = number()
@@ -205,7 +203,7 @@ func digits(text *string) int {
 func Merge(a, b Stats) Stats {
 	m := Stats{
 		Rows: a.Rows + b.Rows, Nulls: a.Nulls + b.Nulls, Min: a.Min, Max: a.Max, Digits: max(a.Digits, b.Digits), Scale: max(a.Scale, b.Scale),
-		Long: a.Long + b.Long, Distinct: a.Distinct + b.Distinct, DistinctLong: a.DistinctLong + b.DistinctLong,
+		Long: a.Long + b.Long, Distinct: a.Distinct + b.Distinct,
 	}
 	if m.Min == nil || b.Min != nil && b.Min.Cmp(m.Min) < 0 {
 		m.Min = b.Min

@@ -50,7 +50,7 @@ var later = map[string][]string{
 	"":             {"catalog", "test", "rejects", "expect", "python_env"},
 	"source":       {"redshift", "timestream"},
 	"source.files": {"anonymous"},
-	"steps":        {"python", "go", "downcast", "group", "join", "sort", "distinct", "limit"},
+	"steps":        {"python", "go", "group", "join", "sort", "distinct", "limit"},
 	"sink":         {"table", "redshift", "timestream"},
 	"sink.files":   {"schema_evolution", "bucket_by", "anonymous", "atomic"},
 }
@@ -70,6 +70,7 @@ var examples = map[string]string{
 	"filter":       "filter: fare > 0",
 	"set":          "set: {state: upper(state)}",
 	"cast":         "cast: {fare: 'DECIMAL(12,2)'}",
+	"downcast":     "downcast: all",
 	"sql":          "sql: SELECT * FROM chunk",
 	"limits":       "limits: {workers: 8, memory: 8GiB}",
 	"path":         "path: data/",

@@ -48,6 +48,9 @@ func (s Stage) write(b *strings.Builder) {
 		}
 		line(b, label, fmt.Sprintf("%d %s: %s", i+1, st.Kind(), describe(st)))
 	}
+	if slices.ContainsFunc(s.Steps, func(st drover.Step) bool { return st.Kind() == "downcast" }) {
+		line(b, "", "downcast: no function follows that would receive the smaller types, and the sink's stay; cast: changes those (drover profile writes the step)")
+	}
 	if len(s.Steps) > 0 && s.Program.RowWise {
 		line(b, "", "each row by itself, so chunks may run together")
 	}
@@ -155,6 +158,8 @@ func describe(st drover.Step) string {
 		text = pairs(st.Set, "%s = %s")
 	case "cast":
 		text = pairs(st.Cast, "%s to %s")
+	case "downcast":
+		text = strings.Join(st.Downcast, ", ")
 	case "sql":
 		text = st.SQL
 	}

@@ -73,20 +73,36 @@ func Run(ctx context.Context, o Options) (_ Report, err error) {
 	if err != nil {
 		return Report{}, err
 	}
-	measured := make([]protocol.Profile, 0, len(picked))
-	for i, c := range picked {
-		task.Token, task.Chunks = int64(i+1), []connector.Chunk{c}
-		result, err := o.Engine.Execute(ctx, task, func(protocol.Progress) {})
-		if err == nil && result.Error != nil {
-			err = result.Error
-		}
-		if err != nil {
-			return Report{}, fmt.Errorf("profile chunk %s: %w", c.Key, err)
-		}
-		measured = append(measured, *result.Profile)
-		o.Measured(i+1, len(picked), c.Key)
+	measured, err := find(ctx, o, task, picked)
+	if err != nil {
+		return Report{}, err
 	}
 	return report(o, p, int64(len(all)), picked, measured), nil
+}
+
+// find measures the chunks, and looks at their values after that.
+func find(ctx context.Context, o Options, task protocol.Task, chunks []connector.Chunk) ([]protocol.Profile, error) {
+	measured := make([]protocol.Profile, len(chunks))
+	for _, finding := range []protocol.Finding{protocol.Cost, protocol.Values} {
+		task.Profile = finding
+		for i, c := range chunks {
+			task.Token, task.Chunks = task.Token+1, []connector.Chunk{c}
+			result, err := o.Engine.Execute(ctx, task, func(protocol.Progress) {})
+			if err == nil && result.Error != nil {
+				err = result.Error
+			}
+			if err != nil {
+				return nil, fmt.Errorf("profile chunk %s: %w", c.Key, err)
+			}
+			if finding == protocol.Values {
+				measured[i].Columns = result.Profile.Columns
+				continue
+			}
+			measured[i] = *result.Profile
+			o.Measured(i+1, len(chunks), c.Key)
+		}
+	}
+	return measured, nil
 }
 
 // firstTask is a task without its chunk.
@@ -111,7 +127,7 @@ func firstTask(job drover.Job, p plan.Plan, state json.RawMessage) (protocol.Tas
 			Program: st.Program, Reads: st.Reads, Steps: st.Steps, Output: st.Output,
 			Sink: protocol.Spec{Connector: job.Sink.Connector(), Value: sink},
 		},
-		Timezone: job.Timezone, Now: now, Profile: true, Connections: min(1, job.Limits.SourceConnections),
+		Timezone: job.Timezone, Now: now, Connections: min(1, job.Limits.SourceConnections),
 	}, nil
 }
 
@@ -124,7 +140,9 @@ func pick(all []connector.Chunk, o Options) ([]connector.Chunk, error) {
 			if i < 0 {
 				return nil, drover.Errorf(drover.Invalid, "--only %s: no chunk has this key", key).WithHint("drover run --dry-run lists the chunks in drover status")
 			}
-			picked = append(picked, all[i])
+			if !slices.ContainsFunc(picked, func(c connector.Chunk) bool { return c.Key == all[i].Key }) {
+				picked = append(picked, all[i])
+			}
 		}
 		return picked, nil
 	}
@@ -137,16 +155,14 @@ func pick(all []connector.Chunk, o Options) ([]connector.Chunk, error) {
 			largest = i
 		}
 	}
+	last := len(all) - 1
 	places := []int{largest}
+	candidates := []int{last, 0}
 	for i := range o.Chunks {
-		if len(places) == o.Chunks {
-			break
-		}
-		at := 0
-		if o.Chunks > 1 {
-			at = i * (len(all) - 1) / (o.Chunks - 1)
-		}
-		if !slices.Contains(places, at) {
+		candidates = append(candidates, (i+1)*last/o.Chunks)
+	}
+	for _, at := range candidates {
+		if len(places) < o.Chunks && !slices.Contains(places, at) {
 			places = append(places, at)
 		}
 	}

@@ -29,13 +29,13 @@ type Report struct {
 	PeakMemoryBytes    int64 `json:"peak_memory_bytes"`
 	MemoryBytes        int64 `json:"memory_bytes"`
 	RecommendedWorkers int   `json:"recommended_workers"`
-	// LimitedBy says what the number of workers follows from: "memory" or "cores".
+	// LimitedBy says what the number of workers follows from: "memory", "cores", "chunks" or "source_connections".
 	LimitedBy string `json:"limited_by"`
 	// Bound is what takes the most time: "server", "network", "disk" or "cpu"; Why gives the figures.
 	Bound string `json:"bound"`
 	Why   string `json:"why"`
-	// Cast is the step that narrows the columns, as a job file writes it; empty where there is nothing to narrow. Left out are
-	// narrower types that could change a value in a chunk that was not measured.
+	// Cast is the step that narrows the columns, as a job file writes it; empty where there is nothing to narrow. It has no type to which DuckDB
+	// rounds: the job will read other values than those that were measured.
 	Cast []drover.Pair `json:"cast,omitempty"`
 }
 
@@ -82,8 +82,8 @@ func report(o Options, p plan.Plan, total int64, picked []connector.Chunk, measu
 		c := chunk(picked[i], m)
 		c.Bound, _ = ends.bound(m)
 		r.PeakMemoryBytes = max(r.PeakMemoryBytes, m.PeakMemory)
-		for j, column := range readable(st.Output) {
-			c.BytesInMemory += downcast.Choose(column.Type, m.Columns[j]).Bytes
+		for _, column := range st.Output {
+			c.BytesInMemory += downcast.Choose(column.Type, m.Columns[column.Name]).Bytes
 		}
 		r.Chunks = append(r.Chunks, c)
 		sum.Read += m.Read
@@ -96,19 +96,9 @@ func report(o Options, p plan.Plan, total int64, picked []connector.Chunk, measu
 	if len(measured) > 0 {
 		r.Bound, r.Why = ends.bound(sum)
 	}
-	r.columns(readable(st.Output), measured, total == int64(len(measured)))
+	r.columns(st.Output, measured)
 	r.workers(o)
 	return r
-}
-
-func readable(columns drover.Schema) drover.Schema {
-	var list drover.Schema
-	for _, c := range columns {
-		if c.Type != "" {
-			list = append(list, c)
-		}
-	}
-	return list
 }
 
 func chunk(c connector.Chunk, m protocol.Profile) Chunk {
@@ -119,35 +109,47 @@ func chunk(c connector.Chunk, m protocol.Profile) Chunk {
 	}
 }
 
-// columns adds up the chunks' statistics. whole says that no chunk was left out.
-func (r *Report) columns(columns drover.Schema, measured []protocol.Profile, whole bool) {
-	for j, c := range columns {
+// columns adds up the chunks' statistics. A column that was not read has no sizes.
+func (r *Report) columns(columns drover.Schema, measured []protocol.Profile) {
+	for _, c := range columns {
 		var s downcast.Stats
 		for i, m := range measured {
 			if i == 0 {
-				s = m.Columns[j]
+				s = m.Columns[c.Name]
 				continue
 			}
-			s = downcast.Merge(s, m.Columns[j])
+			s = downcast.Merge(s, m.Columns[c.Name])
 		}
-		choice := downcast.Choose(c.Type, s)
+		typ := c.Type
+		if typ == "" {
+			typ = c.Native
+		}
+		choice := downcast.Choose(typ, s)
 		r.Columns = append(r.Columns, Column{
-			Name: c.Name, Type: c.Type, Bytes: choice.Bytes, DowncastType: choice.Type, DowncastBytes: choice.SmallerBytes,
+			Name: c.Name, Type: typ, Bytes: choice.Bytes, DowncastType: choice.Type, DowncastBytes: choice.SmallerBytes,
 		})
 		r.Bytes, r.DowncastBytes = r.Bytes+choice.Bytes, r.DowncastBytes+choice.SmallerBytes
-		if choice.SmallerBytes < choice.Bytes && choice.Type != downcast.Dictionary && (choice.Certain || whole) {
+		if choice.SmallerBytes < choice.Bytes && choice.Certain {
 			r.Cast = append(r.Cast, drover.Pair{Key: c.Name, Value: choice.Type})
 		}
 	}
 }
 
-// workers is how many of the peak fit the budget, and have a core each.
+// workers is how many of the peak fit the budget, as far as there are a core, a chunk and a connection for each.
 func (r *Report) workers(o Options) {
 	share := max(r.PeakMemoryBytes, memory.Least)
-	fit := max(1, int((o.Memory-memory.Driver)/share))
 	r.RecommendedWorkers, r.LimitedBy = o.Cores, "cores"
-	if fit < o.Cores {
-		r.RecommendedWorkers, r.LimitedBy = fit, "memory"
+	for _, limit := range []struct {
+		n  int64
+		by string
+	}{
+		{(o.Memory - memory.Driver) / share, "memory"},
+		{r.TotalChunks, "chunks"},
+		{int64(o.Job.Limits.SourceConnections), "source_connections"},
+	} {
+		if limit.n < int64(r.RecommendedWorkers) && (limit.n > 0 || limit.by == "memory") {
+			r.RecommendedWorkers, r.LimitedBy = int(max(1, limit.n)), limit.by
+		}
 	}
 }
 
@@ -163,7 +165,9 @@ const (
 
 // bound names what the time goes to. Whoever is not computing waits for one of its two ends.
 func (e ends) bound(m protocol.Profile) (name, why string) {
-	share := func(d time.Duration) string { return fmt.Sprintf("%.0f %%", 100*d.Seconds()/max(m.Total.Seconds(), 1e-9)) }
+	share := func(d time.Duration) string {
+		return fmt.Sprintf("%.0f %%", 100*d.Seconds()/max(m.Total.Seconds(), 1e-9))
+	}
 	if m.CPU.Seconds() >= busy*m.Total.Seconds() {
 		return "cpu", "the worker computes for " + share(m.CPU) + " of the time"
 	}

@@ -23,7 +23,9 @@ func (r Report) WriteText(w io.Writer) error {
 	line("profiled", fmt.Sprintf("%s of %s, %s; nothing was kept", human.Count(int64(len(r.Chunks))), human.Plural(r.TotalChunks, "chunk"), human.Plural(rows, "row")))
 	line("peak memory", human.Memory(r.PeakMemoryBytes)+" a worker")
 	line("workers", fmt.Sprintf("%s of %s: as many as the %s", human.Plural(int64(r.RecommendedWorkers), "worker"), human.Memory(r.MemoryBytes),
-		map[string]string{"cores": "machine has cores", "memory": "budget has room for"}[r.LimitedBy]))
+		map[string]string{
+			"cores": "machine has cores", "memory": "budget has room for", "chunks": "job has chunks", "source_connections": "source may have connections",
+		}[r.LimitedBy]))
 	if r.Bound != "" {
 		line("bound", r.Bound+": "+r.Why)
 	}

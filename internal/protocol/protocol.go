@@ -47,8 +47,8 @@ type Task struct {
 	Now time.Time `json:"now"`
 	// DryRun reads and transforms, and writes nothing.
 	DryRun bool `json:"dry_run,omitempty"`
-	// Profile measures the task's one chunk and keeps nothing of it: Result.Profile.
-	Profile bool `json:"profile,omitempty"`
+	// Profile says what to find out about the task's one chunk, of which nothing is kept: Result.Profile.
+	Profile Finding `json:"profile,omitempty"`
 	// Connections is this worker's share of limits.source_connections; 0 means no limit.
 	Connections int `json:"connections,omitempty"`
 }
@@ -72,7 +72,17 @@ type Result struct {
 	Granted int64 `json:"granted,omitempty"`
 }
 
-// Profile is what a task that keeps nothing measured of one chunk.
+// Finding is what a task that keeps nothing looks for.
+type Finding string
+
+const (
+	// Cost is time and memory: all of a Profile but Columns. Values is Columns. A worker that is to tell what its tasks cost must not have
+	// looked at values before: that takes memory which no run needs.
+	Cost   Finding = "cost"
+	Values Finding = "values"
+)
+
+// Profile is what was found out about one chunk.
 type Profile struct {
 	// Read is the time of reading alone, Transform that of reading and the steps, Total that of reading, steps and writing together, as a
 	// run does them: side by side.
@@ -89,8 +99,8 @@ type Profile struct {
 	BytesIn    int64 `json:"bytes_in"`
 	BytesOut   int64 `json:"bytes_out"`
 	PeakMemory int64 `json:"peak_memory"`
-	// Columns are the statistics of those columns of the output that have a Type, in its order.
-	Columns []downcast.Stats `json:"columns"`
+	// Columns are the statistics of the output's columns by name, without those that DuckDB cannot read.
+	Columns map[string]downcast.Stats `json:"columns,omitempty"`
 }
 
 // ExitOverrun is the exit code of a worker that ended itself because its task passed its share of memory.

@@ -2,7 +2,9 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -14,113 +16,163 @@ import (
 	"github.com/droverdata/drover/internal/protocol"
 )
 
-// profiler measures one chunk: each pass reads it again and does one thing more than the pass before. Nothing of it stays in the sink.
+// profiler is the sink of a task that finds something out about a chunk. Nothing of it stays in the sink.
 type profiler struct {
 	connector.Sink
+	finding protocol.Finding
+	// kept is the source columns that the stage reads or moves.
+	kept     []string
 	measured *protocol.Profile
 }
 
 type opener = func(context.Context, []connector.Chunk) (connector.Input, error)
 
-func (p *profiler) Write(ctx context.Context, attempt connector.Attempt, open opener) ([]connector.Receipt, error) {
+func (p *profiler) Write(ctx context.Context, attempt connector.Attempt, open opener) (_ []connector.Receipt, err error) {
 	p.measured = nil
 	var m protocol.Profile
-	begun := time.Now()
-	if err := read(ctx, attempt, open); err != nil {
-		return nil, err
+	if p.finding == protocol.Values {
+		m.Columns, err = values(ctx, attempt, open)
+	} else {
+		err = p.cost(ctx, attempt, open, &m)
 	}
-	m.Read = time.Since(begun)
-	begun, used := time.Now(), cpu()
-	receipts, err := discard{}.Write(ctx, attempt, open)
 	if err != nil {
-		return nil, err
-	}
-	m.Transform, m.CPU = time.Since(begun), cpu()-used
-	m.Total = m.Transform
-	r := receipts[0]
-	m.RowsIn, m.RowsOut, m.BytesIn = r.RowsIn, r.RowsOut, r.BytesIn
-	if rehearser, ok := p.Sink.(connector.Rehearser); ok {
-		in, err := open(ctx, attempt.Chunks)
-		if err != nil {
-			return nil, err
-		}
-		begun, used = time.Now(), cpu()
-		if m.BytesOut, err = rehearser.Rehearse(ctx, in); err != nil {
-			return nil, fmt.Errorf("rehearse the writing: %w", err)
-		}
-		m.Total, m.CPU, m.Rehearsed = time.Since(begun), cpu()-used, true
-		m.BytesIn = max(m.BytesIn, in.Relation.Count(0).Bytes)
-	}
-	in, err := open(ctx, attempt.Chunks)
-	if err != nil {
-		return nil, err
-	}
-	m.PeakMemory = in.PeakMemory() // what follows is no part of a run
-	if t, ok := in.Relation.(connector.ServerTimer); ok {
-		if m.Server, err = t.ServerTime(ctx); err != nil {
-			return nil, err
-		}
-	}
-	if m.Columns, err = statistics(ctx, in); err != nil {
 		return nil, err
 	}
 	p.measured = &m
-	return receipts, nil
+	return nil, nil
 }
 
-// read reads the columns that the output needs and does nothing with them.
-func read(ctx context.Context, attempt connector.Attempt, open opener) error {
+// cost reads the chunk several times; each pass does one thing more than the one before.
+func (p *profiler) cost(ctx context.Context, attempt connector.Attempt, open opener, m *protocol.Profile) error {
+	// The first pass finds whatever the caches of the system and the server have; the others would find it there.
+	if _, _, err := p.read(ctx, attempt, open); err != nil {
+		return err
+	}
+	read, count, err := p.read(ctx, attempt, open)
+	if err != nil {
+		return err
+	}
+	m.Read, m.RowsIn, m.BytesIn = read, count.Rows, count.Bytes
+	used := cpu()
+	if m.Transform, m.RowsOut, err = transform(ctx, attempt, open); err != nil {
+		return err
+	}
+	m.Total, m.CPU = m.Transform, cpu()-used
 	in, err := open(ctx, attempt.Chunks)
 	if err != nil {
 		return err
 	}
-	list := idents(readable(in.Source))
-	if list == "" {
-		list = "1"
+	if rehearser, ok := p.Sink.(connector.Rehearser); ok {
+		begun, used := time.Now(), cpu()
+		if m.BytesOut, err = rehearser.Rehearse(ctx, in); err != nil {
+			return fmt.Errorf("rehearse the writing: %w", err)
+		}
+		m.Total, m.CPU, m.Rehearsed = time.Since(begun), cpu()-used, true
 	}
-	rows, err := in.Session.Query(ctx, "SELECT "+list+" FROM "+in.Relation.All())
+	m.PeakMemory = in.PeakMemory()
+	if t, ok := in.Relation.(connector.ServerTimer); ok {
+		m.Server, err = t.ServerTime(ctx)
+	}
+	return err
+}
+
+// read reads the columns that the stage needs and does nothing with them.
+func (p *profiler) read(ctx context.Context, attempt connector.Attempt, open opener) (took time.Duration, count connector.Count, err error) {
+	in, err := open(ctx, attempt.Chunks)
 	if err != nil {
-		return err
+		return 0, count, err
+	}
+	begun := time.Now()
+	_, err = drain(ctx, in, in.Source, in.Relation.All(), func(c drover.Column) bool { return slices.Contains(p.kept, c.Name) })
+	return time.Since(begun), in.Relation.Count(0), err
+}
+
+// transform reads the chunk and runs the steps.
+func transform(ctx context.Context, attempt connector.Attempt, open opener) (took time.Duration, rows int64, err error) {
+	in, err := open(ctx, attempt.Chunks)
+	if err != nil {
+		return 0, 0, err
+	}
+	begun := time.Now()
+	rows, err = drain(ctx, in, in.Output, "("+in.Query(1)+")", func(drover.Column) bool { return true })
+	return time.Since(begun), rows, err
+}
+
+// drain reads some columns of a relation to its end and counts its rows.
+func drain(ctx context.Context, in connector.Input, columns drover.Schema, relation string, some func(drover.Column) bool) (n int64, err error) {
+	list := []string{"1"}
+	for _, c := range columns {
+		if certain(c) && some(c) {
+			list = append(list, duck.Ident(c.Name))
+		}
+	}
+	rows, err := in.Session.Query(ctx, "SELECT "+strings.Join(list, ", ")+" FROM "+relation)
+	if err != nil {
+		return 0, err
 	}
 	defer rows.Close()
 	for {
 		c, err := rows.Next()
 		if err != nil || c.Rows() == 0 {
-			return err
+			return n, err
 		}
+		n += int64(c.Rows())
 	}
 }
 
-// statistics looks at the values of the output's columns.
-func statistics(ctx context.Context, in connector.Input) ([]downcast.Stats, error) {
-	columns := readable(in.Output)
+// certain says that DuckDB can read every value of a column. Of others a run may move what it cannot read.
+func certain(c drover.Column) bool {
+	return c.Type != "" && c.Native != "numeric"
+}
+
+// values looks at the values of the output's columns. A column with one that DuckDB cannot read is left out.
+func values(ctx context.Context, attempt connector.Attempt, open opener) (map[string]downcast.Stats, error) {
+	var out map[string]bool
+	for {
+		in, err := open(ctx, attempt.Chunks)
+		if err != nil {
+			return nil, err
+		}
+		var columns drover.Schema
+		for _, c := range in.Output {
+			if c.Type != "" && !out[c.Name] {
+				columns = append(columns, c)
+			}
+		}
+		stats, err := statistics(ctx, in, columns)
+		var e *drover.Error
+		if errors.As(err, &e) && e.Kind == drover.Data && in.Output.Index(e.Column) >= 0 && !out[e.Column] {
+			if out == nil {
+				out = map[string]bool{}
+			}
+			out[e.Column] = true
+			continue
+		}
+		return stats, err
+	}
+}
+
+func statistics(ctx context.Context, in connector.Input, columns drover.Schema) (map[string]downcast.Stats, error) {
 	if len(columns) == 0 {
 		return nil, nil
 	}
-	rows, err := in.Session.Texts(ctx, downcast.Query(columns, "(SELECT "+idents(columns)+" FROM ("+in.Query(1)+"))"))
-	if err != nil {
-		return nil, fmt.Errorf("look at the columns' values: %w", err)
-	}
-	return downcast.Parse(columns, rows[0])
-}
-
-// readable returns the columns that DuckDB can read.
-func readable(columns drover.Schema) drover.Schema {
-	var list drover.Schema
-	for _, c := range columns {
-		if c.Type != "" {
-			list = append(list, c)
-		}
-	}
-	return list
-}
-
-func idents(columns drover.Schema) string {
 	list := make([]string, len(columns))
 	for i, c := range columns {
 		list[i] = duck.Ident(c.Name)
 	}
-	return strings.Join(list, ", ")
+	rows, err := in.Session.Texts(ctx, downcast.Query(columns, "(SELECT "+strings.Join(list, ", ")+" FROM ("+in.Query(1)+"))"))
+	if err != nil {
+		return nil, fmt.Errorf("look at the columns' values: %w", err)
+	}
+	stats, err := downcast.Parse(columns, rows[0])
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]downcast.Stats{}
+	for i, c := range columns {
+		found[c.Name] = stats[i]
+	}
+	return found, nil
 }
 
 // cpu is the CPU time that the process has used.

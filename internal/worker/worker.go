@@ -146,7 +146,7 @@ func (w *Worker) enter(ctx context.Context, task protocol.Task) error {
 		Threads  int
 		Timezone string
 		DryRun   bool
-		Profile  bool
+		Profile  protocol.Finding
 	}{task.Stage, task.Run, task.Memory, task.Threads, task.Timezone, task.DryRun, task.Profile})
 	if err != nil {
 		return fmt.Errorf("encode the stage: %w", err)
@@ -200,8 +200,8 @@ func (w *Worker) openStage(ctx context.Context, task protocol.Task) error {
 		return err
 	}
 	s.sink = sink
-	if task.Profile {
-		s.sink = &profiler{Sink: sink}
+	if task.Profile != "" {
+		s.sink = &profiler{Sink: sink, finding: task.Profile, kept: kept(task.Stage)}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package sqlstep
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -24,6 +25,19 @@ func (c *compiler) selectColumns(names []string, field string) error {
 	}
 	c.columns = out
 	c.project(c.items())
+	return nil
+}
+
+// downcast leaves the columns as they are: it is a matter of functions in other languages (exactness.md 33).
+func (c *compiler) downcast(names []string, field string) error {
+	if slices.Equal(names, []string{drover.AllColumns}) {
+		return nil
+	}
+	for n, name := range names {
+		if _, err := c.find(name, fmt.Sprintf("%s[%d]", field, n)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

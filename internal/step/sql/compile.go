@@ -141,11 +141,13 @@ func (c *compiler) step(ctx context.Context, st drover.Step, field string) error
 		return c.set(ctx, st.Set, field)
 	case "cast":
 		return c.cast(ctx, st.Cast, field)
+	case "downcast":
+		return c.downcast(st.Downcast, field)
 	case "sql":
 		return c.sql(ctx, st.SQL, field)
 	}
 	return drover.Errorf(drover.Invalid, "the step is empty").
-		WithField(strings.TrimSuffix(field, ".")).WithHint("steps are select, drop, rename, filter, set, cast and sql")
+		WithField(strings.TrimSuffix(field, ".")).WithHint("steps are select, drop, rename, filter, set, cast, downcast and sql")
 }
 
 func (c *compiler) finish() Compiled {
