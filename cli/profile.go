@@ -37,11 +37,12 @@ func (a *app) profileCommand() *cobra.Command {
 		Use:                   "profile JOB.yaml [FLAGS]",
 		DisableFlagsInUseLine: true,
 		Short:                 "measure a few chunks without writing",
-		Long: `Measure a spread of a job's chunks in a worker: bytes at the source, received, in memory and written, the time of reading, of the steps and of
-writing, what bounds it, and how many workers fit the budget. For each column it says how much memory its values would take in the smallest
-types that hold them, and prints the cast step that makes it so.
+		Long: `Measure a spread of a job's chunks in a worker: bytes at the source, received, in memory and written, the time of
+reading, of the steps and of writing, what bounds it, and how many workers fit the budget. For each column it says
+how much memory its values would take in the smallest types that hold them, and prints the cast step that makes it so.
 
-Nothing is kept: files are written to a scratch folder and removed, rows are copied into a temporary table and rolled back.`,
+Nothing is kept: files are written to a scratch folder and removed, rows are copied into a temporary table and rolled
+back.`,
 		Example: `  drover profile companies.yaml
   drover profile companies.yaml --only 10016 --memory 2GiB
   drover profile taxi.yaml --chart taxi.html
@@ -97,7 +98,7 @@ func (a *app) profile(ctx context.Context, path string, file *jobfile.File, f pr
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a leftover does no harm
 	registry := all.All()
-	engine, err := a.engine(registry, s, dir, false, func(e monitor.Event) {
+	engine, err := a.engine(ctx, registry, s, dir, false, func(e monitor.Event) {
 		if w, ok := e.(monitor.Warning); ok {
 			a.warn("%s", w.Text)
 		}
