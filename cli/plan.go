@@ -56,10 +56,11 @@ func (a *app) plan(ctx context.Context, file *jobfile.File, asJSON bool) (err er
 		return drover.Errorf(drover.Refused, "create a scratch directory: %w", err)
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a leftover does no harm
-	bound, err := bind.Bind(ctx, all.All(), file.Job, connector.Env{
+	env := connector.Env{
 		Timezone: file.Job.Timezone, TempDir: dir, Application: "drover/plan", Connections: file.Job.Limits.SourceConnections,
-		Warn: a.warn,
-	})
+		Warn: a.warn, Memory: s.memory,
+	}
+	bound, err := bind.Bind(ctx, all.All(), file.Job, env)
 	if err != nil {
 		return err
 	}
@@ -72,11 +73,14 @@ func (a *app) plan(ctx context.Context, file *jobfile.File, asJSON bool) (err er
 	if err != nil {
 		return err
 	}
-	totals, err := count(ctx, bound, file.Job.Frame.Chunk, past)
+	totals, layout, err := count(ctx, bound, past, env, s.workers)
 	if err != nil {
 		return err
 	}
 	totals.Memory, totals.Workers = s.memory, s.workers
+	if layout != nil {
+		p = p.WithLayout(*layout)
+	}
 	if asJSON {
 		return a.printJSON(plan.Document{Plan: p, Totals: totals})
 	}
@@ -101,24 +105,28 @@ func loadedKeys(ctx context.Context, target string, job drover.Job) (_ *run.Load
 	return run.LoadedKeys(ctx, l, job, "")
 }
 
-// count cuts the source as a run would, and adds up the chunks. A source that a run spools is not: that would read all of it.
-func count(ctx context.Context, b *bind.Bound, chunking drover.Chunking, past *run.Loaded) (plan.Totals, error) {
-	var t plan.Totals
+// count cuts the source as a run would, adds up the chunks, and finds out how the tasks reach the sink where it has partitions. A source that a
+// run spools is not cut: that would read all of it.
+func count(ctx context.Context, b *bind.Bound, past *run.Loaded, env connector.Env, workers int) (t plan.Totals, _ *plan.Layout, err error) {
+	chunking := b.Job.Frame.Chunk
 	if chunking.Spool {
-		return t, nil
+		return t, nil, nil
 	}
 	state, err := b.Source.Begin(ctx, chunking, nil)
 	if err != nil {
-		return t, err
+		return t, nil, err
 	}
+	var sample run.Sample
 	for c, err := range past.New(b.Source.Chunks(ctx, chunking, state)) {
 		if err != nil {
-			return t, fmt.Errorf("cut the source into chunks: %w", err)
+			return t, nil, fmt.Errorf("cut the source into chunks: %w", err)
 		}
-		t.Chunks++
-		t.Rows += c.Rows
-		t.Bytes += c.Bytes
+		sample.Add(c)
 	}
-	t.Loaded = past.Skipped()
-	return t, nil
+	t = plan.Totals{Chunks: sample.Chunks, Rows: sample.Rows, Bytes: sample.Bytes, Loaded: past.Skipped()}
+	layout, ok, err := run.Layout(ctx, b, env, state, &sample, int64(workers))
+	if err != nil || !ok {
+		return t, nil, err
+	}
+	return t, &layout, nil
 }

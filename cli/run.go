@@ -163,7 +163,7 @@ func (a *app) run(ctx context.Context, path string, f runFlags) (err error) {
 			return err
 		}
 	}
-	if err == nil && summary.Chunks.Error > 0 {
+	if err == nil && summary.Failed() {
 		return errChunksFailed
 	}
 	return file.Locate(err)

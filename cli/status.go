@@ -54,17 +54,19 @@ A ledger is a SQLite file or a Postgres schema with tables run, chunk and attemp
 
 // runStatus is one run as status --json prints it.
 type runStatus struct {
-	Run        string           `json:"run"`
-	UID        string           `json:"uid"`
-	Job        string           `json:"job"`
-	State      ledger.RunState  `json:"state"`
-	Engine     string           `json:"engine"`
-	StartedAt  time.Time        `json:"started_at"`
-	FinishedAt *time.Time       `json:"finished_at,omitempty"`
-	Message    string           `json:"message,omitempty"`
-	Chunks     map[string]int64 `json:"chunks"`
-	RowsIn     int64            `json:"rows_in"`
-	RowsOut    int64            `json:"rows_out"`
+	Run        string          `json:"run"`
+	UID        string          `json:"uid"`
+	Job        string          `json:"job"`
+	State      ledger.RunState `json:"state"`
+	Engine     string          `json:"engine"`
+	StartedAt  time.Time       `json:"started_at"`
+	FinishedAt *time.Time      `json:"finished_at,omitempty"`
+	Message    string          `json:"message,omitempty"`
+	// Chunks are the source's, and Merge those of the second stage, where the run has one.
+	Chunks  map[string]int64 `json:"chunks"`
+	Merge   map[string]int64 `json:"merge,omitempty"`
+	RowsIn  int64            `json:"rows_in"`
+	RowsOut int64            `json:"rows_out"`
 	// RowsScanned is absent where it is not known of every finished chunk.
 	RowsScanned *int64 `json:"rows_scanned,omitempty"`
 	BytesIn     int64  `json:"bytes_in"`
@@ -84,11 +86,15 @@ func statusOf(ctx context.Context, l ledger.Ledger, r ledger.Run) (runStatus, er
 	}
 	s := runStatus{
 		Run: r.ID, UID: r.UID, Job: r.Job, State: r.State, Engine: r.Engine, StartedAt: r.StartedAt.UTC(), Message: r.Message,
-		Chunks: map[string]int64{"total": t.Total()}, RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut,
+		Chunks: byState(t), RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut,
 		RowsScanned: t.RowsScanned, PeakMemory: t.PeakMemory, Seconds: time.Since(r.StartedAt).Seconds(),
 	}
-	for _, state := range []ledger.ChunkState{ledger.Pending, ledger.Running, ledger.ChunkFinished, ledger.ChunkError, ledger.Split} {
-		s.Chunks[string(state)] = t.Chunks[state]
+	merge, err := l.Totals(ctx, r.UID, 1)
+	if err != nil {
+		return runStatus{}, fmt.Errorf("read the merge's totals of run %s: %w", r.ID, err)
+	}
+	if merge.Total() > 0 {
+		s.Merge, s.RowsOut, s.BytesOut, s.PeakMemory = byState(merge), merge.RowsOut, merge.BytesOut, max(t.PeakMemory, merge.PeakMemory)
 	}
 	if !r.FinishedAt.IsZero() {
 		at := r.FinishedAt.UTC()
@@ -101,16 +107,29 @@ func statusOf(ctx context.Context, l ledger.Ledger, r ledger.Run) (runStatus, er
 	return s, nil
 }
 
-// measure sets the rates of an open run to those of the last minute in which chunks were finished: the run may have
+// byState counts the chunks of a stage.
+func byState(t ledger.Totals) map[string]int64 {
+	counts := map[string]int64{"total": t.Total()}
+	for _, state := range []ledger.ChunkState{ledger.Pending, ledger.Running, ledger.ChunkFinished, ledger.ChunkError, ledger.Split} {
+		counts[string(state)] = t.Chunks[state]
+	}
+	return counts
+}
+
+// measure sets the rates of an open run to those of the last minute of its stage in which chunks were finished: the run may have
 // been interrupted for a night.
 func (s *runStatus) measure(ctx context.Context, l ledger.Ledger) error {
 	var newest time.Time
+	stage, counts := 0, s.Chunks
+	if s.Merge != nil {
+		stage, counts = 1, s.Merge
+	}
 	chunks := func(yield func(ledger.ChunkRow) bool) error {
 		for c, err := range l.Chunks(ctx, s.UID, ledger.ChunkFinished) {
 			if err != nil {
 				return fmt.Errorf("read the chunks of run %s: %w", s.Run, err)
 			}
-			if !yield(c) {
+			if c.Stage == stage && !yield(c) {
 				break
 			}
 		}
@@ -141,7 +160,7 @@ func (s *runStatus) measure(ctx context.Context, l ledger.Ledger) error {
 		return nil
 	}
 	s.RowsPerSec, s.BytesPerSec = float64(rows)/seconds, float64(bytes)/seconds
-	if left := s.Chunks["pending"] + s.Chunks["running"]; s.Chunks["running"] > 0 {
+	if left := counts["pending"] + counts["running"]; counts["running"] > 0 {
 		s.LeftSeconds = float64(left) * seconds / float64(done)
 	}
 	return nil
@@ -171,7 +190,7 @@ func (a *app) listRuns(ctx context.Context, l ledger.Ledger, limit int, asJSON b
 	_, _ = fmt.Fprintln(w, "RUN\tJOB\tSTATE\tCHUNKS\tERRORS\tROWS OUT\tSTARTED\tTOOK")
 	for _, s := range all {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s/%s\t%s\t%s\t%s\t%s\n", s.Run, s.Job, s.State, human.Count(s.Chunks["finished"]),
-			human.Count(s.Chunks["total"]), human.Count(s.Chunks["error"]), human.Count(s.RowsOut),
+			human.Count(s.Chunks["total"]), human.Count(s.Chunks["error"]+s.Merge["error"]), human.Count(s.RowsOut),
 			s.StartedAt.Local().Format("Jan 2 15:04"), s.took())
 	}
 	_ = w.Flush()
@@ -222,25 +241,33 @@ func (s runStatus) text() string {
 		times += ", finished " + s.FinishedAt.Local().Format("2006-01-02 15:04:05") + ", took " + s.took()
 	}
 	line("time", "%s", times)
-	var states []string
-	for _, state := range []string{"finished", "running", "pending", "error", "split"} {
-		if n := s.Chunks[state]; n > 0 {
-			states = append(states, human.Count(n)+" "+state)
-		}
+	line("chunks", "%s", chunksText(s.Chunks))
+	if s.Merge != nil {
+		line("merge", "%s", chunksText(s.Merge))
 	}
-	chunks := human.Plural(s.Chunks["total"], "chunk")
-	if len(states) > 0 {
-		chunks += ": " + strings.Join(states, ", ")
-	}
-	line("chunks", "%s", chunks)
 	line("rows", "%s in, %s out, %s rows/s", human.Count(s.RowsIn), human.Count(s.RowsOut), human.Short(s.RowsPerSec))
 	line("bytes", "%s in, %s out, %s/s", human.Data(s.BytesIn), human.Data(s.BytesOut), human.Data(int64(s.BytesPerSec)))
 	line("peak memory", "%s a task", human.Memory(s.PeakMemory))
 	if s.LeftSeconds > 0 {
 		line("time left", "about %s", human.Span(time.Duration(s.LeftSeconds*float64(time.Second))))
 	}
-	if s.Chunks["error"] > 0 {
+	if s.Chunks["error"]+s.Merge["error"] > 0 {
 		line("see the errors", "drover errors %s", s.Run)
 	}
 	return b.String()
+}
+
+// chunksText is chunks by state in words.
+func chunksText(counts map[string]int64) string {
+	var states []string
+	for _, state := range []string{"finished", "running", "pending", "error", "split"} {
+		if n := counts[state]; n > 0 {
+			states = append(states, human.Count(n)+" "+state)
+		}
+	}
+	text := human.Plural(counts["total"], "chunk")
+	if len(states) > 0 {
+		text += ": " + strings.Join(states, ", ")
+	}
+	return text
 }

@@ -47,7 +47,10 @@ type Run struct {
 	ID  string `json:"id"`
 	Job string `json:"job"`
 	// Stage is the number of the stage that writes.
-	Stage     int       `json:"stage"`
+	Stage int `json:"stage"`
+	// Inputs names the receipts of the stage before, which this one reads; empty in the first stage. A receipt of a merge that was written
+	// from others counts as gone.
+	Inputs    string    `json:"inputs,omitempty"`
 	StartedAt time.Time `json:"started_at"`
 	// State is what Sink.Begin returned.
 	State json.RawMessage `json:"state,omitempty"`

@@ -165,7 +165,8 @@ func canonical(dir string) string {
 }
 
 // Verify implements connector.Sink. A receipt's files are staged, or visible where a publish began; one that is neither takes all chunks
-// of its attempt with it, and what is visible of that attempt is removed, so that their next attempt cannot double it.
+// of its attempt with it, and what is visible of that attempt is removed, so that their next attempt cannot double it. So does one that was
+// written from other inputs than the run's.
 func (s *sink) Verify(ctx context.Context, run connector.Run, all iter.Seq2[connector.Receipt, error]) ([]int64, error) {
 	area := s.area(run)
 	gone := map[int64]bool{} // tokens
@@ -180,6 +181,9 @@ func (s *sink) Verify(ctx context.Context, run connector.Run, all iter.Seq2[conn
 			if err := gojson.Unmarshal(r.Publish, &m); err != nil {
 				return nil, fmt.Errorf("decode the receipt of chunk %d: %w", r.ChunkID, err)
 			}
+		}
+		if len(r.Publish) > 0 && m.Inputs != run.Inputs {
+			gone[r.Token] = true
 		}
 		for _, f := range m.Files {
 			ok, err := s.has(ctx, area, f)

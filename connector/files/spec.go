@@ -57,6 +57,9 @@ type Sink struct {
 	Compression    string `json:"compression,omitempty"`
 	MaxRowsPerFile int64  `json:"max_rows_per_file,omitempty" jsonschema:"minimum=0"`
 	RowGroupRows   int64  `json:"row_group_rows,omitempty" jsonschema:"minimum=1"`
+	// MaxFiles is how many files the tasks of a run may leave in partitions; 10,000 by default. Where they would leave more, each task
+	// writes one file that is merged with the others' before it is published.
+	MaxFiles int64 `json:"max_files,omitempty" jsonschema:"minimum=1"`
 }
 
 // Out writes a dataset below path.

@@ -72,6 +72,10 @@ func (s *Sink) Validate() error {
 		return drover.Errorf(drover.Invalid, "row_group_rows is for parquet files, and the format is %s", format).
 			WithField("row_group_rows").WithHint("remove row_group_rows, or write format: parquet")
 	}
+	if s.MaxFiles != 0 && len(s.Partition) == 0 {
+		return drover.Errorf(drover.Invalid, "max_files is for partitioned datasets, and there is no partition_by").
+			WithField("max_files").WithHint("Remove max_files, or add partition_by: [COLUMN].")
+	}
 	if s.Mode == OverwritePartitions && len(s.Partition) == 0 {
 		return drover.Errorf(drover.Invalid, "mode overwrite_partitions needs partition_by").
 			WithField("mode").WithHint("add partition_by: [COLUMN], or write mode: overwrite to replace the whole dataset")

@@ -104,20 +104,29 @@ func (s *sink) folder(output drover.Schema, values []parquet.Value) (string, err
 	for i, p := range s.spec.Partition {
 		c := output[output.Index(p)]
 		v := values[i]
-		if !v.Null && v.Text == hiveNull {
-			return "", literalNull(c)
-		}
-		name := hivePart{Column: c.Name, Value: v.Text, Null: v.Null}.dir()
-		if len(name) > longestName {
-			return "", &drover.Error{
-				Kind: drover.Data, Column: c.Name, Sample: v.Text,
-				Message: fmt.Sprintf("a value of partition column %s needs a folder name of %d bytes, and %d are the most", c.Name, len(name), longestName),
-				Hint:    "partition by a shorter value, such as set: {" + c.Name + ": left(" + c.Name + ", 50)}",
-			}
+		name, err := partitionFolder(c, v.Text, v.Null)
+		if err != nil {
+			return "", err
 		}
 		b.WriteString(name + "/")
 	}
 	return b.String(), nil
+}
+
+// partitionFolder is the name of the folder of one value.
+func partitionFolder(c drover.Column, text string, null bool) (string, error) {
+	if !null && text == hiveNull {
+		return "", literalNull(c)
+	}
+	name := hivePart{Column: c.Name, Value: text, Null: null}.dir()
+	if len(name) > longestName {
+		return "", &drover.Error{
+			Kind: drover.Data, Column: c.Name, Sample: text,
+			Message: fmt.Sprintf("a value of partition column %s needs a folder name of %d bytes, and %d are the most", c.Name, len(name), longestName),
+			Hint:    "partition by a shorter value, such as set: {" + c.Name + ": left(" + c.Name + ", 50)}",
+		}
+	}
+	return name, nil
 }
 
 // literalNull refuses the text that stands for NULL in a folder's name.

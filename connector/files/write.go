@@ -19,6 +19,8 @@ import (
 // manifest is what an attempt staged. It is the Publish note of the attempt's lowest chunk.
 type manifest struct {
 	Files []staged `json:"files"`
+	// Inputs is the attempt's connector.Run.Inputs.
+	Inputs string `json:"inputs,omitempty"`
 }
 
 // staged is one file that waits to be published.
@@ -33,24 +35,11 @@ func (s *sink) Write(ctx context.Context, a connector.Attempt, open func(context
 	if len(a.Chunks) == 0 {
 		return nil, nil
 	}
-	name := fmt.Sprintf("s%d-c%d-t%d", a.Run.Stage, a.Chunks[0].ID, a.Token)
-	scratch, err := s.store.Scratch(ctx, s.area(a.Run), name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, drover.Errorf(drover.Fenced, "the run is closed: its staging folder in %s is gone", s.root)
-	case errors.Is(err, fs.ErrExist):
-		return nil, drover.Errorf(drover.Fenced, "attempt %d has been made before", a.Token)
-	case err != nil:
-		return nil, s.storeError("write to", err)
+	scratch, name, err := s.scratch(ctx, a)
+	if err != nil {
+		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			// No receipt names these files: publish would remove them too.
-			if e := os.RemoveAll(scratch); e != nil {
-				err = errors.Join(err, e)
-			}
-		}
-	}()
+	defer func() { err = giveUp(scratch, err) }()
 	in, err := open(ctx, a.Chunks)
 	if err != nil {
 		return nil, err
@@ -63,7 +52,34 @@ func (s *sink) Write(ctx context.Context, a connector.Attempt, open func(context
 	if err != nil {
 		return nil, err
 	}
-	return receipts(a, in, rowsOut, files)
+	var bytes int64
+	for _, f := range files {
+		bytes += f.Size
+	}
+	return receipts(a, in, rowsOut, bytes, manifest{files, a.Run.Inputs})
+}
+
+// scratch makes the folder of an attempt in the run's area.
+func (s *sink) scratch(ctx context.Context, a connector.Attempt) (dir, name string, err error) {
+	name = fmt.Sprintf("s%d-c%d-t%d", a.Run.Stage, a.Chunks[0].ID, a.Token)
+	dir, err = s.store.Scratch(ctx, s.area(a.Run), name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = drover.Errorf(drover.Fenced, "the run is closed: its staging folder in %s is gone", s.root)
+	case errors.Is(err, fs.ErrExist):
+		err = drover.Errorf(drover.Fenced, "attempt %d has been made before", a.Token)
+	case err != nil:
+		err = s.storeError("write to", err)
+	}
+	return dir, name, err
+}
+
+// giveUp removes the folder of an attempt that failed with err: no receipt names its files, which publish would remove too.
+func giveUp(scratch string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.Join(err, os.RemoveAll(scratch))
 }
 
 // written is a file in an attempt's scratch folder, and the folder below the root that it goes to.
@@ -193,11 +209,8 @@ func sum(ns []int64) (total int64) {
 	return total
 }
 
-func receipts(a connector.Attempt, in connector.Input, rowsOut []int64, files []staged) ([]connector.Receipt, error) {
-	var bytes int64
-	for _, f := range files {
-		bytes += f.Size
-	}
+// receipts are those of an attempt that left so many bytes; note is what to publish.
+func receipts(a connector.Attempt, in connector.Input, rowsOut []int64, bytes int64, note any) ([]connector.Receipt, error) {
 	rows := sum(rowsOut)
 	lowest := 0
 	out := make([]connector.Receipt, len(a.Chunks))
@@ -220,10 +233,10 @@ func receipts(a connector.Attempt, in connector.Input, rowsOut []int64, files []
 			lowest = i
 		}
 	}
-	note, err := gojson.Marshal(manifest{files})
+	text, err := gojson.Marshal(note)
 	if err != nil {
 		return nil, err
 	}
-	out[lowest].Publish = note
+	out[lowest].Publish = text
 	return out, nil
 }

@@ -66,6 +66,14 @@ limits: {workers: 2}
 	}
 }
 
+// mergedScenario is filesScenario with a file budget that every run passes, so that it spools and merges (exactness.md 18).
+func mergedScenario(mode string) scenario {
+	s := filesScenario(mode)
+	s.name = "merged files " + mode
+	s.job = strings.Replace(s.job, "mode: "+mode, "max_files: 1, mode: "+mode, 1)
+	return s
+}
+
 func postgresScenario(mode string) scenario {
 	key := ""
 	if mode == "upsert" {
@@ -147,6 +155,7 @@ func rowsOf(t *testing.T, url, text string) string {
 func TestKillNine(t *testing.T) {
 	for _, s := range []scenario{
 		filesScenario("error"), filesScenario("append"), filesScenario("overwrite"), filesScenario("overwrite_partitions"),
+		mergedScenario("error"), mergedScenario("append"), mergedScenario("overwrite"), mergedScenario("overwrite_partitions"),
 		postgresScenario("error"), postgresScenario("append"), postgresScenario("replace"), postgresScenario("upsert"),
 	} {
 		t.Run(s.name, func(t *testing.T) {

@@ -52,6 +52,14 @@ type Opened struct {
 	DryRun bool `json:"dry_run,omitempty"`
 }
 
+// Merging says that the first stage is complete and the second one begins, which merges what the first has spooled. The Progress that
+// follows is that of the merge.
+type Merging struct {
+	// FinishedBefore of Chunks were finished when this process came.
+	Chunks         int64 `json:"chunks"`
+	FinishedBefore int64 `json:"finished_before,omitempty"`
+}
+
 // Progress is the state of the run. It comes several times a second at most; every one replaces the one before.
 type Progress struct {
 	// Total counts all chunks but split ones; Running ones belong to neither Finished nor Failed.
@@ -128,6 +136,7 @@ type Ended struct {
 
 func (Planned) event() string     { return "planned" }
 func (Opened) event() string      { return "opened" }
+func (Merging) event() string     { return "merging" }
 func (Progress) event() string    { return "progress" }
 func (ChunkFailed) event() string { return "chunk_failed" }
 func (Warning) event() string     { return "warning" }

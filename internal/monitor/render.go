@@ -26,6 +26,12 @@ func (s *story) lines(e Event) []string {
 		return s.planned(e)
 	case Opened:
 		return s.opened(e)
+	case Merging:
+		text := "into the final files: " + human.Plural(e.Chunks, "task")
+		if e.FinishedBefore > 0 {
+			text += ", " + human.Count(e.FinishedBefore) + " finished before"
+		}
+		return []string{human.Line("merging", text)}
 	case ChunkFailed:
 		s.failed(e)
 	case Warning:

@@ -24,7 +24,15 @@ func (p Plan) WriteText(w io.Writer, t Totals) error {
 		if i > 0 {
 			label = fmt.Sprintf("stage %d", i+1)
 		}
-		line(&b, label, s.Source.Text+" -> "+s.Sink.Text)
+		sink := s.Sink.Text
+		if p.Spools(i) {
+			sink = "spools, one a task, in the staging area of " + sink
+		}
+		line(&b, label, s.Source.Text+" -> "+sink)
+		if i > 0 {
+			line(&b, "", "a merge: each task writes the final files of some partitions")
+			continue
+		}
 		if i == 0 {
 			line(&b, "plan", human.Plural(int64(len(p.Stages)), "stage")+", "+t.text(s.Chunk)+" · "+s.Path())
 			if t.Workers > 0 {

@@ -30,6 +30,10 @@ type Stage struct {
 	Steps  []drover.Step `json:"steps"`
 	Output drover.Schema `json:"output"`
 	Sink   Spec          `json:"sink"`
+	// ToSpools says that the tasks leave spools of Sink, and FromSpools that they read those instead of Source, with SourceState
+	// (connector.Spools).
+	ToSpools   bool `json:"to_spools,omitempty"`
+	FromSpools bool `json:"from_spools,omitempty"`
 }
 
 // Task is one attempt, as a worker receives it.

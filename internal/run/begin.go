@@ -128,7 +128,8 @@ func (r *runner) start(ctx context.Context) error {
 		Path: stage.Path(), Notes: stage.Notes,
 	}
 	only := r.watchOnly()
-	chunks := numbered(past.New(r.bound.Source.Chunks(ctx, chunking, d.SourceState)), &planned, only)
+	var sample Sample
+	chunks := numbered(past.New(r.bound.Source.Chunks(ctx, chunking, d.SourceState)), &planned, only, &sample)
 	if err := r.ledger.AddChunks(ctx, r.run.UID, r.driver, 0, chunks); err != nil {
 		return r.giveUp(ctx, fmt.Errorf("cut the source into chunks: %w", err))
 	}
@@ -137,6 +138,10 @@ func (r *runner) start(ctx context.Context) error {
 	}
 	planned.Loaded = past.Skipped()
 	fault.Point(ctx)
+	if err := r.chooseLayout(ctx, &d, &sample); err != nil {
+		return r.giveUp(ctx, err)
+	}
+	planned.Notes = d.Plan.Stages[0].Notes
 	// Only now, because a source that cannot be cut must leave the target untouched.
 	if !r.o.DryRun {
 		run := r.sinkRun(nil)
@@ -160,7 +165,7 @@ func (r *runner) start(ctx context.Context) error {
 		return fmt.Errorf("open the run in the ledger: %w", err)
 	}
 	fault.Point(ctx)
-	r.doc = d
+	r.doc, r.plan = d, d.Plan
 	r.run.State = ledger.Open
 	r.events.send(planned)
 	return nil
@@ -172,16 +177,18 @@ func (r *runner) giveUp(ctx context.Context, cause error) error {
 	return errors.Join(cause, r.ledger.Close(ctx, r.run.UID, ledger.Abandoned, redact.Passwords("not planned: "+cause.Error())))
 }
 
-// numbered gives chunks their IDs, sums them up in planned and shows their keys to only.
-func numbered(chunks iter.Seq2[connector.Chunk, error], planned *monitor.Planned, only *onlyWatch) iter.Seq2[connector.Chunk, error] {
+// numbered gives chunks their IDs, sums them up in planned and shows them to only and sample.
+func numbered(chunks iter.Seq2[connector.Chunk, error], planned *monitor.Planned, only *onlyWatch, sample *Sample) iter.Seq2[connector.Chunk, error] {
 	return func(yield func(connector.Chunk, error) bool) {
 		planned.Chunks, planned.Rows, planned.Bytes = 0, 0, 0
+		*sample = Sample{}
 		for c, err := range chunks {
 			c.ID = planned.Chunks
 			planned.Chunks++
 			planned.Rows += c.Rows
 			planned.Bytes += c.Bytes
 			only.add(c.Key)
+			sample.Add(c)
 			if !yield(c, err) {
 				return
 			}
@@ -244,6 +251,9 @@ func (r *runner) retryErrors(ctx context.Context) error {
 		if what := differsBeyondSteps(r.doc.Plan, fresh); what != "" {
 			return drover.Errorf(drover.Invalid, "run %s cannot be retried: the %s of the job changed since it began", r.run.ID, what).
 				WithHint("--retry-errors accepts mended steps only; undo the change, or start afresh with --new")
+		}
+		if r.last() > 0 {
+			fresh = fresh.Merged()
 		}
 		r.plan, r.doc.Plan = fresh, fresh
 		data, err := json.Marshal(r.doc)
@@ -329,7 +339,7 @@ func (r *runner) showFailed(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read the failed chunks: %w", err)
 		}
-		r.events.send(monitor.ChunkFailed{By: r.o.Job.Frame.Chunk.By, Key: c.Key, Error: c.Error, Attempts: c.Attempts, Final: true})
+		r.events.send(monitor.ChunkFailed{By: r.by(c.Stage), Key: c.Key, Error: c.Error, Attempts: c.Attempts, Final: true})
 	}
 	return nil
 }

@@ -22,6 +22,8 @@ type events struct {
 	chunks  monitor.Progress            // only its chunk counts
 	own     int64                       // the driver's memory as the last tick found it
 	peak    int64                       // the highest memory of driver and workers together
+	stage   int
+	read    int64 // rows of the source that attempts of this process read
 }
 
 func newEvents(sink func(monitor.Event)) *events {
@@ -35,10 +37,10 @@ func (e *events) send(ev monitor.Event) {
 }
 
 // start takes over the state of the run as this process found it.
-func (e *events) start(t ledger.Totals) {
+func (e *events) start(t ledger.Totals, stage int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.base = t
+	e.base, e.stage = t, stage
 	e.done = protocol.Progress{}
 	e.own = memory.Used()
 	e.chunks = monitor.Progress{Total: t.Total(), Finished: t.Chunks[ledger.ChunkFinished], Failed: t.Chunks[ledger.ChunkError]}
@@ -61,6 +63,9 @@ func (e *events) ended(token int64, finished protocol.Progress, chunks int) {
 	e.memory()
 	delete(e.running, token)
 	e.done.RowsIn += finished.RowsIn
+	if e.stage == 0 {
+		e.read += finished.RowsIn
+	}
 	e.done.RowsOut += finished.RowsOut
 	e.done.BytesIn += finished.BytesIn
 	e.done.BytesOut += finished.BytesOut
@@ -100,7 +105,7 @@ func (e *events) failed() {
 func (e *events) rowsHere() int64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.done.RowsIn
+	return e.read
 }
 
 // tick sends a Progress event.

@@ -45,7 +45,7 @@ func (p *pool) fail(ctx context.Context, task ledger.Task, cause error, granted 
 		return
 	}
 	p.events.send(monitor.ChunkFailed{
-		By: p.o.Job.Frame.Chunk.By, Key: task.Chunks[0].Key, Error: e, Attempts: task.Attempts + 1, Final: f.Verdict == ledger.Final,
+		By: p.by(p.number), Key: task.Chunks[0].Key, Error: e, Attempts: task.Attempts + 1, Final: f.Verdict == ledger.Final,
 	})
 	if f.Verdict == ledger.Final {
 		p.events.failed()
@@ -69,6 +69,14 @@ func (p *pool) stuck(task ledger.Task, e *drover.Error) bool {
 		p.halt(e)
 	}
 	return over
+}
+
+// by is the column that a stage's chunks are cut by, if any.
+func (r *runner) by(stage int) string {
+	if stage > 0 {
+		return ""
+	}
+	return r.o.Job.Frame.Chunk.By
 }
 
 // attempts is limits.attempts or its default.

@@ -28,7 +28,9 @@ func (r *runner) checkOnly(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read the run's chunks: %w", err)
 		}
-		seen.add(c.Key)
+		if c.Stage == 0 {
+			seen.add(c.Key)
+		}
 	}
 	return seen.err()
 }

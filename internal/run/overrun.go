@@ -98,11 +98,11 @@ func voided(e *drover.Error) bool { return e.Kind == drover.Fenced && e.Code == 
 // parts cuts a chunk; nil where that cannot or must not be. A step that sees a whole chunk has its bounds as part of the answer
 // (exactness.md 25). The parts of a chunk have keys of their own, which --only does not name, and are more than --limit-chunks has counted.
 func (p *pool) parts(ctx context.Context, chunk connector.Chunk) []connector.Chunk {
-	source, can := p.bound.Source.(connector.Splitter)
+	source, can := p.splitter()
 	if !can || !p.stage.Program.RowWise || len(p.o.Only) > 0 || p.o.LimitChunks > 0 {
 		return nil
 	}
-	parts, err := source.Split(ctx, p.doc.SourceState, chunk)
+	parts, err := source.Split(ctx, p.stage.SourceState, chunk)
 	if err != nil || len(parts) < 2 {
 		return nil
 	}
@@ -115,7 +115,7 @@ func (p *pool) replace(ctx context.Context, task ledger.Task, parts []connector.
 	chunk := task.Chunks[0]
 	if !p.o.DryRun {
 		fault.Point(ctx)
-		receipt, err := p.bound.Sink.Void(ctx, p.sinkRun(p.doc.SinkState), chunk.ID)
+		receipt, err := p.bound.Sink.Void(ctx, p.runOf(p.number), chunk.ID)
 		fault.Point(ctx)
 		if err != nil {
 			return false
@@ -135,6 +135,15 @@ func (p *pool) replace(ctx context.Context, task ledger.Task, parts []connector.
 		p.events.send(monitor.Warning{Text: why})
 	}
 	return true
+}
+
+// splitter cuts chunks of the pool's stage.
+func (p *pool) splitter() (connector.Splitter, bool) {
+	if p.number > 0 {
+		return p.exchange.spools, true
+	}
+	s, ok := p.bound.Source.(connector.Splitter)
+	return s, ok
 }
 
 // record ends the run where the ledger cannot be written. A claim that is another's by now is nobody's fault.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -21,14 +22,6 @@ const (
 	tickEvery = 250 * time.Millisecond
 	// idlePoll is how long to wait when there is nothing to claim but something left.
 	idlePoll = 100 * time.Millisecond
-	// taskBytes is the most estimated input that neighbouring chunks are packed to, and taskChunks the most chunks.
-	taskBytes  = 64 << 20
-	taskChunks = 500
-	// tasksPerSlot is how many tasks each slot should get at least, so that the slots end together.
-	tasksPerSlot = 4
-	// The same for a sink to which every task costs something: at most 512 MiB of input a task, and two tasks a slot.
-	fewTasksBytes   = 512 << 20
-	fewTasksPerSlot = 2
 )
 
 // end says why process returned.
@@ -42,22 +35,26 @@ const (
 	elsewhere            // another driver ended the run
 )
 
-// process claims and executes tasks until nothing is left for this process.
-func (r *runner) process(ctx context.Context) (end, error) {
-	totals, err := r.ledger.Totals(ctx, r.run.UID, 0)
+// process claims and executes tasks of a stage until nothing is left for this process.
+func (r *runner) process(ctx context.Context, stage int) (end, error) {
+	totals, err := r.ledger.Totals(ctx, r.run.UID, stage)
 	if err != nil {
 		return 0, fmt.Errorf("read the run's totals from the ledger: %w", err)
 	}
-	r.events.start(totals)
+	r.events.start(totals, stage)
 	slots, err := r.o.Engine.Slots(ctx)
 	if err != nil {
 		return 0, err
 	}
-	r.events.send(monitor.Opened{
-		Run: r.run.ID, Ledger: r.o.LedgerName, Workers: slots, Memory: r.o.Memory, Resumed: r.resumed,
-		FinishedBefore: totals.Chunks[ledger.ChunkFinished], Chunks: totals.Total(), StartedAt: r.run.StartedAt, DryRun: r.o.DryRun,
-	})
-	p, err := r.newPool(totals, slots)
+	var begun monitor.Event = monitor.Merging{Chunks: totals.Total(), FinishedBefore: totals.Chunks[ledger.ChunkFinished]}
+	if stage == 0 {
+		begun = monitor.Opened{
+			Run: r.run.ID, Ledger: r.o.LedgerName, Workers: slots, Memory: r.o.Memory, Resumed: r.resumed,
+			FinishedBefore: totals.Chunks[ledger.ChunkFinished], Chunks: totals.Total(), StartedAt: r.run.StartedAt, DryRun: r.o.DryRun,
+		}
+	}
+	r.events.send(begun)
+	p, err := r.newPool(stage, totals, slots)
 	if err != nil {
 		return 0, err
 	}
@@ -67,9 +64,10 @@ func (r *runner) process(ctx context.Context) (end, error) {
 // pool keeps the engine's slots busy.
 type pool struct {
 	*runner
-	want  ledger.Want
-	slots int // as many attempts as the engine has room for now
-	stage protocol.Stage
+	want   ledger.Want
+	slots  int // as many attempts as the engine has room for now
+	number int // of the stage
+	stage  protocol.Stage
 	// left is the chunks that --limit-chunks still allows; negative: no limit. closed says that another driver ended the run. Both
 	// belong to the goroutine of work.
 	left   int
@@ -86,8 +84,8 @@ type pool struct {
 	inVain   int                               // attempts since the last success that found a server away or were fenced
 }
 
-func (r *runner) newPool(totals ledger.Totals, slots int) (*pool, error) {
-	st := r.plan.Stages[0]
+func (r *runner) newPool(stage int, totals ledger.Totals, slots int) (*pool, error) {
+	st := r.plan.Stages[stage]
 	source, err := json.Marshal(r.o.Job.Frame.Source)
 	if err != nil {
 		return nil, fmt.Errorf("encode the source: %w", err)
@@ -97,37 +95,33 @@ func (r *runner) newPool(totals ledger.Totals, slots int) (*pool, error) {
 		return nil, fmt.Errorf("encode the sink: %w", err)
 	}
 	p := &pool{
-		runner: r, slots: slots, left: -1, inFlight: map[int64]context.CancelCauseFunc{}, asks: map[int64]int64{},
+		runner: r, slots: slots, number: stage, left: -1, inFlight: map[int64]context.CancelCauseFunc{}, asks: map[int64]int64{},
 		stage: protocol.Stage{
 			Source:      protocol.Spec{Connector: r.o.Job.Frame.Source.Connector(), Value: source},
 			SourceState: r.doc.SourceState, Input: st.Input, Program: st.Program, Reads: st.Reads, Steps: st.Steps, Output: st.Output,
-			Sink: protocol.Spec{Connector: r.o.Job.Sink.Connector(), Value: sink},
+			Sink:     protocol.Spec{Connector: r.o.Job.Sink.Connector(), Value: sink},
+			ToSpools: r.plan.Spools(stage), FromSpools: stage > 0,
 		},
 	}
+	p.want = ledger.Want{Worker: r.driver, Stage: stage, Lease: r.o.Lease, MaxChunks: 1}
+	pending := totals.Chunks[ledger.Pending]
+	few, ok := r.o.Job.Sink.(taskSaver)
+	switch {
+	case stage > 0:
+		// A merge chunk is a task. --only and --limit-chunks name chunks of the source.
+		p.stage.SourceState, p.oversized = r.exchange.state, math.MaxInt64
+		return p, nil
+	case p.stage.ToSpools:
+		p.want.MaxBytes, p.want.MaxChunks = packed(totals.PendingBytes, pending, int64(slots), spoolBytes)
+	default:
+		p.want.MaxBytes, p.want.MaxChunks = taskSize(totals.PendingBytes, pending, int64(slots), ok && few.FewTasks())
+	}
+	p.want.Only = r.onlyKeys()
 	if r.o.LimitChunks > 0 {
 		p.left = r.o.LimitChunks
 	}
-	p.want = ledger.Want{Worker: r.driver, Lease: r.o.Lease, Only: r.onlyKeys()}
-	few, ok := r.o.Job.Sink.(taskSaver)
-	p.want.MaxBytes, p.want.MaxChunks = taskSize(totals.PendingBytes, totals.Chunks[ledger.Pending], int64(slots), ok && few.FewTasks())
 	p.oversized = oversized(totals.PendingBytes, int64(slots))
 	return p, nil
-}
-
-// taskSaver is a sink that leaves something of each task behind, such as a file in every partition.
-type taskSaver interface{ FewTasks() bool }
-
-// taskSize returns the most bytes and chunks of a task where so many are pending. For few tasks both are rounded up, so that equal chunks
-// make no more tasks than intended.
-func taskSize(bytes, chunks, slots int64, few bool) (maxBytes int64, maxChunks int) {
-	if few {
-		pieces := slots * fewTasksPerSlot
-		perTask := (chunks + pieces - 1) / pieces
-		// Chunks differ: a quarter more than an equal share keeps the last of a task's chunks from being left over.
-		return min(fewTasksBytes, max(1, bytes/pieces*5/4)), int(min(taskChunks, max(1, perTask)))
-	}
-	pieces := slots * tasksPerSlot
-	return min(taskBytes, max(1, bytes/pieces)), int(min(taskChunks, max(1, chunks/pieces)))
 }
 
 // work runs until nothing is left. It returns when every attempt that it started has ended.
@@ -235,7 +229,7 @@ func (p *pool) over(ctx context.Context, draining bool) (end, error, bool) {
 	if p.closed {
 		return elsewhere, nil, true
 	}
-	t, err := p.ledger.Totals(ctx, p.run.UID, 0)
+	t, err := p.ledger.Totals(ctx, p.run.UID, p.number)
 	if err != nil {
 		return 0, fmt.Errorf("read the run's totals from the ledger: %w", err), true
 	}
@@ -321,7 +315,7 @@ func (p *pool) attempt(ctx context.Context, task ledger.Task) {
 		return
 	}
 	result, err := p.o.Engine.Execute(actx, protocol.Task{
-		Run: p.sinkRun(p.doc.SinkState), Token: task.Token, Stage: p.stage, Chunks: task.Chunks,
+		Run: p.runOf(p.number), Token: task.Token, Stage: p.stage, Chunks: task.Chunks,
 		Timezone: p.o.Job.Timezone, Now: p.run.StartedAt, DryRun: p.o.DryRun, Connections: p.connections(), Memory: p.ask(task),
 	}, func(pr protocol.Progress) { p.events.progress(task.Token, pr) })
 	if err == nil && result.Error != nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/fault"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/monitor"
@@ -54,29 +55,47 @@ func (r *runner) publish(ctx context.Context) (again bool, err error) {
 // publishHeld publishes under the lease, which ctx ends with.
 func (r *runner) publishHeld(ctx context.Context) (again bool, err error) {
 	fault.Point(ctx)
-	run := r.sinkRun(r.doc.SinkState)
-	gone, err := r.bound.Sink.Verify(ctx, run, r.ledger.Receipts(ctx, r.run.UID, 0))
+	if err := r.readInputs(ctx); err != nil {
+		return false, err
+	}
+	last := r.last()
+	run := r.runOf(last)
+	gone, err := r.bound.Sink.Verify(ctx, run, r.ledger.Receipts(ctx, r.run.UID, last))
 	if err != nil {
 		return false, fmt.Errorf("compare the target with the ledger: %w", err)
 	}
 	if len(gone) > 0 {
 		r.events.send(monitor.Warning{Text: fmt.Sprintf("%d finished chunks are gone from %s and are done again", len(gone), r.o.Job.Sink)})
-		if err := r.ledger.Reopen(ctx, r.run.UID, 0, gone, "gone from the target"); err != nil {
+		if err := r.ledger.Reopen(ctx, r.run.UID, last, gone, "gone from the target"); err != nil {
 			return false, fmt.Errorf("return lost chunks to pending: %w", err)
 		}
 		return true, nil
 	}
+	if err := r.checkMerge(ctx); err != nil {
+		return false, err
+	}
 	r.events.send(monitor.Publishing{Sink: r.o.Job.Sink.String()})
 	fault.Point(ctx)
-	published, err := r.bound.Sink.Publish(ctx, run, r.plan.Stages[0].Output, r.ledger.Receipts(ctx, r.run.UID, 0))
+	published, err := r.bound.Sink.Publish(ctx, run, r.plan.Stages[last].Output, r.ledger.Receipts(ctx, r.run.UID, last))
 	if err != nil {
 		return false, fmt.Errorf("publish: %w", err)
 	}
 	fault.Point(ctx)
+	r.warnOfFiles(published.Files)
 	if err := r.keepFiles(ctx, published.Files); err != nil {
 		return false, err
 	}
 	return false, r.close(ctx, "")
+}
+
+// warnOfFiles says what would have been right where the estimate of the partitions was much too low.
+func (r *runner) warnOfFiles(files int64) {
+	sink, ok := r.bound.Sink.(connector.Spooler)
+	if !ok || r.exchange != nil || len(sink.Partitions()) == 0 || files <= 2*sink.FileBudget() {
+		return
+	}
+	r.events.send(monitor.Warning{Text: fmt.Sprintf("the tasks left %d files, and max_files is %d: there are more partitions than a sample showed; max_files: 1 has them merged",
+		files, sink.FileBudget())})
 }
 
 // keepFiles records how many files were published, for those who only find the run finished.

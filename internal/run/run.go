@@ -72,9 +72,11 @@ type Summary struct {
 	Engine  string `json:"engine"`
 	Resumed bool   `json:"resumed"`
 	DryRun  bool   `json:"dry_run,omitempty"`
-	Chunks  Counts `json:"chunks"`
-	RowsIn  int64  `json:"rows_in"`
-	RowsOut int64  `json:"rows_out"`
+	// Chunks are the source's, and Merge those of the second stage, where the run has one.
+	Chunks  Counts  `json:"chunks"`
+	Merge   *Counts `json:"merge,omitempty"`
+	RowsIn  int64   `json:"rows_in"`
+	RowsOut int64   `json:"rows_out"`
 	// RowsScanned is how many rows were looked at before filters were pushed down; absent where it is not known of every chunk.
 	RowsScanned *int64  `json:"rows_scanned,omitempty"`
 	BytesIn     int64   `json:"bytes_in"`
@@ -88,15 +90,16 @@ type Summary struct {
 
 // runner is one driver's work on one run.
 type runner struct {
-	o      Options
-	ledger ledger.Ledger
-	driver string // names this process in the ledger
-	bound  *bind.Bound
-	plan   plan.Plan
-	run    ledger.Run
-	doc    doc
-	begun  time.Time
-	events *events
+	o        Options
+	ledger   ledger.Ledger
+	driver   string // names this process in the ledger
+	bound    *bind.Bound
+	plan     plan.Plan
+	run      ledger.Run
+	doc      doc
+	begun    time.Time
+	events   *events
+	exchange *exchange
 	// resumed says that the run was there before this process.
 	resumed bool
 }
@@ -177,8 +180,11 @@ func (r *runner) all(ctx context.Context) (Summary, error) {
 
 // work processes chunks and publishes, as often as publishing finds that something is gone.
 func (r *runner) work(ctx context.Context) error {
+	if err := r.openExchange(); err != nil {
+		return err
+	}
 	for {
-		end, err := r.process(ctx)
+		end, err := r.stages(ctx)
 		if err != nil {
 			return err
 		}
@@ -232,24 +238,41 @@ func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error)
 		}
 	}
 	s := Summary{
-		Run: run.ID, Job: run.Job, State: string(run.State), Engine: r.o.EngineName, Resumed: r.resumed, DryRun: r.o.DryRun,
-		Chunks: Counts{
-			Total: t.Total(), Finished: t.Chunks[ledger.ChunkFinished], Error: t.Chunks[ledger.ChunkError],
-			Pending: t.Chunks[ledger.Pending] + t.Chunks[ledger.Running],
-		},
+		Chunks: countsOf(t),
+		Run:    run.ID, Job: run.Job, State: string(run.State), Engine: r.o.EngineName, Resumed: r.resumed, DryRun: r.o.DryRun,
 		RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut, RowsScanned: t.RowsScanned, Files: kept.Files,
 		Seconds: time.Since(r.begun).Seconds(), Workers: slots, PeakMemoryBytes: max(t.PeakMemory, r.events.peakMemory()),
+	}
+	merge := Counts{}
+	if len(kept.Plan.Stages) > 1 {
+		m, err := r.ledger.Totals(ctx, r.run.UID, 1)
+		if err != nil {
+			return Summary{}, fmt.Errorf("read the merge's totals from the ledger: %w", err)
+		}
+		merge = countsOf(m)
+		s.Merge, s.RowsOut, s.BytesOut = &merge, m.RowsOut, m.BytesOut
+		s.PeakMemoryBytes = max(s.PeakMemoryBytes, m.PeakMemory)
 	}
 	early, ok := r.o.Job.Sink.(earlyCommitter)
 	r.events.send(monitor.Ended{
 		Visible: ok && early.CommitsEarly() && !r.o.DryRun,
-		Run:     s.Run, State: s.State, Sink: r.o.Job.Sink.String(), Total: s.Chunks.Total, Finished: s.Chunks.Finished, Failed: s.Chunks.Error,
-		Pending: s.Chunks.Pending, RowsIn: s.RowsIn, RowsOut: s.RowsOut, Files: s.Files, Seconds: s.Seconds,
+		Run:     s.Run, State: s.State, Sink: r.o.Job.Sink.String(), Total: s.Chunks.Total + merge.Total, Finished: s.Chunks.Finished + merge.Finished,
+		Failed: s.Chunks.Error + merge.Error, Pending: s.Chunks.Pending + merge.Pending, RowsIn: s.RowsIn, RowsOut: s.RowsOut, Files: s.Files, Seconds: s.Seconds,
 		RowsHere: r.events.rowsHere(), PeakMemory: s.PeakMemoryBytes, Published: run.State == ledger.Finished && !r.o.DryRun,
 		Interrupted: interrupted, DryRun: r.o.DryRun,
 	})
 	return s, nil
 }
+
+func countsOf(t ledger.Totals) Counts {
+	return Counts{
+		Total: t.Total(), Finished: t.Chunks[ledger.ChunkFinished], Error: t.Chunks[ledger.ChunkError],
+		Pending: t.Chunks[ledger.Pending] + t.Chunks[ledger.Running],
+	}
+}
+
+// Failed reports whether the run ended with failed chunks.
+func (s Summary) Failed() bool { return s.Chunks.Error > 0 || s.Merge != nil && s.Merge.Error > 0 }
 
 // env is what the driver's connectors may use. resume says that an unfinished run of the job exists.
 func (o Options) env(resume bool) connector.Env {

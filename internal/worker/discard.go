@@ -58,5 +58,3 @@ func computed(in connector.Input, n int) string {
 	}
 	return "SELECT " + strings.Join(append(columns, step.Tag), ", ") + " FROM (" + in.Query(n) + ")"
 }
-
-func (discard) Close() error { return nil }

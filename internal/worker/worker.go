@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/duck"
 	"github.com/droverdata/drover/internal/memory"
@@ -35,14 +36,19 @@ type Worker struct {
 type stage struct {
 	key     []byte
 	session *duck.Session
-	source  connector.Source
+	source  reader
 	sink    writer
+	closers []func() error
+}
+
+// reader is what a worker needs of a source.
+type reader interface {
+	Open(ctx context.Context, session *duck.Session, schema drover.Schema, state json.RawMessage, chunks []connector.Chunk) (connector.Relation, error)
 }
 
 // writer is what a worker needs of a sink.
 type writer interface {
 	Write(ctx context.Context, attempt connector.Attempt, open func(ctx context.Context, chunks []connector.Chunk) (connector.Input, error)) ([]connector.Receipt, error)
-	Close() error
 }
 
 // New returns a worker. Scratch files go below tempDir; warn receives lines for the user.
@@ -58,11 +64,8 @@ func (w *Worker) Close() error {
 		return nil
 	}
 	var errs []error
-	if s.source != nil {
-		errs = append(errs, s.source.Close())
-	}
-	if s.sink != nil {
-		errs = append(errs, s.sink.Close())
+	for _, c := range s.closers {
+		errs = append(errs, c())
 	}
 	if s.session != nil {
 		s.session.Close()
@@ -174,34 +177,70 @@ func (w *Worker) openStage(ctx context.Context, task protocol.Task) error {
 		Connections: task.Connections,
 		Memory:      task.Memory,
 	}
-	sourceSpec, err := w.registry.DecodeSource(task.Stage.Source.Connector, task.Stage.Source.Value)
-	if err != nil {
-		return err
-	}
+	var err error
 	s.session, err = duck.Open(ctx, duck.Options{
 		Memory: memory.Divide(task.Memory).Duck, Threads: task.Threads, TempDir: w.tempDir, Timezone: task.Timezone, Now: task.Now,
 	})
 	if err != nil {
 		return err
 	}
-	if s.source, err = w.registry.OpenSource(ctx, sourceSpec, env); err != nil {
-		return err
+	if !task.Stage.FromSpools {
+		if err := s.openSource(ctx, w.registry, task.Stage.Source, env); err != nil {
+			return err
+		}
 	}
 	if task.DryRun {
 		s.sink = discard{}
 		return nil
 	}
-	sinkSpec, err := w.registry.DecodeSink(task.Stage.Sink.Connector, task.Stage.Sink.Value)
+	return s.openSink(ctx, w.registry, task, env)
+}
+
+func (s *stage) openSource(ctx context.Context, registry connector.Registry, spec protocol.Spec, env connector.Env) error {
+	decoded, err := registry.DecodeSource(spec.Connector, spec.Value)
 	if err != nil {
 		return err
 	}
-	sink, err := w.registry.OpenSink(ctx, sinkSpec, env)
+	source, err := registry.OpenSource(ctx, decoded, env)
+	if err != nil {
+		return err
+	}
+	s.source = source
+	s.closers = append(s.closers, source.Close)
+	return nil
+}
+
+// openSink opens the sink, and its spools in the place of whichever end they are.
+func (s *stage) openSink(ctx context.Context, registry connector.Registry, task protocol.Task, env connector.Env) error {
+	st := task.Stage
+	decoded, err := registry.DecodeSink(st.Sink.Connector, st.Sink.Value)
+	if err != nil {
+		return err
+	}
+	sink, err := registry.OpenSink(ctx, decoded, env)
 	if err != nil {
 		return err
 	}
 	s.sink = sink
+	s.closers = append(s.closers, sink.Close)
 	if task.Profile != "" {
 		s.sink = &profiler{Sink: sink, finding: task.Profile, kept: kept(task.Stage)}
+	}
+	if !st.ToSpools && !st.FromSpools {
+		return nil
+	}
+	spooler, ok := sink.(connector.Spooler)
+	if !ok {
+		return fmt.Errorf("%s has no spools", st.Sink.Connector)
+	}
+	spools, err := spooler.Spools(st.Output)
+	if err != nil {
+		return err
+	}
+	if st.ToSpools {
+		s.sink = spools
+	} else {
+		s.source = spools
 	}
 	return nil
 }

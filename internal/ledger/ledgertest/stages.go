@@ -10,7 +10,7 @@ import (
 
 func chunks(n int) []connector.Chunk {
 	var list []connector.Chunk
-	for c := range numbered(n) {
+	for c := range numbered(n) { //nolint:errcheck // it never fails
 		list = append(list, c)
 	}
 	return list

@@ -1,0 +1,42 @@
+package run
+
+const (
+	// taskBytes is the most estimated input that neighbouring chunks are packed to, and taskChunks the most chunks.
+	taskBytes  = 64 << 20
+	taskChunks = 500
+	// tasksPerSlot is how many tasks each slot should get at least, so that the slots end together.
+	tasksPerSlot = 4
+	// The same for a sink to which every task costs something: at most 512 MiB of input a task, and two tasks a slot.
+	fewTasksBytes   = 512 << 20
+	fewTasksPerSlot = 2
+	// spoolBytes is the most estimated input of a task that writes a spool. Every merge task opens every spool.
+	spoolBytes = 256 << 20
+	// A merge task reads at most mergeBytes of spools, and no task is smaller than mergeLeast only so that all slots have some.
+	mergeBytes, mergeLeast = 256 << 20, 16 << 20
+)
+
+// taskSaver is a sink that leaves something of each task behind, such as a file in every partition.
+type taskSaver interface{ FewTasks() bool }
+
+// taskSize returns the most bytes and chunks of a task where so many are pending. For few tasks both are rounded up, so that equal chunks
+// make no more tasks than intended.
+func taskSize(bytes, chunks, slots int64, few bool) (maxBytes int64, maxChunks int) {
+	if few {
+		pieces := slots * fewTasksPerSlot
+		perTask := (chunks + pieces - 1) / pieces
+		// Chunks differ: a quarter more than an equal share keeps the last of a task's chunks from being left over.
+		return min(fewTasksBytes, max(1, bytes/pieces*5/4)), int(min(taskChunks, max(1, perTask)))
+	}
+	return packed(bytes, chunks, slots, taskBytes)
+}
+
+// packed is a share of what is pending for each task of all slots, but no more than most bytes.
+func packed(bytes, chunks, slots, most int64) (maxBytes int64, maxChunks int) {
+	pieces := slots * tasksPerSlot
+	return min(most, max(1, bytes/pieces)), int(min(taskChunks, max(1, chunks/pieces)))
+}
+
+// mergeSize is the size of a merge chunk where the spools have so many bytes.
+func mergeSize(bytes, slots int64) int64 {
+	return min(mergeBytes, max(mergeLeast, bytes/(slots*tasksPerSlot)))
+}
