@@ -52,12 +52,14 @@ once, with all their chunks. Without a run, it is the newest one of the ledger.`
 
 // chunkError is one failed chunk as errors --json prints it.
 type chunkError struct {
-	Stage    int           `json:"stage"`
-	Chunk    int64         `json:"chunk"`
-	Key      string        `json:"key"`
-	Attempts int           `json:"attempts"`
-	Worker   string        `json:"worker,omitempty"`
-	Error    *drover.Error `json:"error"`
+	Stage    int    `json:"stage"`
+	Chunk    int64  `json:"chunk"`
+	Key      string `json:"key"`
+	Attempts int    `json:"attempts"`
+	// Losses is how often it lost its worker, or overran its memory, alone.
+	Losses int           `json:"losses,omitempty"`
+	Worker string        `json:"worker,omitempty"`
+	Error  *drover.Error `json:"error"`
 }
 
 // runErrors is what errors --json prints.
@@ -80,7 +82,7 @@ func (a *app) showErrors(ctx context.Context, l ledger.Ledger, id, ledgerFlag st
 		if err != nil {
 			return fmt.Errorf("read the failed chunks of run %s: %w", r.ID, err)
 		}
-		found.Errors = append(found.Errors, chunkError{c.Stage, c.ID, c.Key, c.Attempts, c.Worker, c.Error})
+		found.Errors = append(found.Errors, chunkError{c.Stage, c.ID, c.Key, c.Attempts, c.Losses, c.Worker, c.Error})
 	}
 	if len(found.Errors) > 0 {
 		found.Retry = "drover run " + quote(jobFileOf(".", r.Job)) + " --retry-errors"
@@ -116,11 +118,27 @@ func (f runErrors) text() string {
 				fmt.Fprintf(&b, "  and %s more (--json has them all)\n", human.Plural(int64(len(group)-i), "chunk"))
 				break
 			}
-			fmt.Fprintf(&b, "  chunk     %s · %s\n", c.Key, human.Plural(int64(c.Attempts), "attempt"))
+			fmt.Fprintf(&b, "  chunk     %s · %s\n", c.Key, c.tries())
 		}
 	}
 	fmt.Fprintf(&b, "\n%s\n", human.Line("retry only these", f.Retry))
 	return b.String()
+}
+
+// tries says how often the chunk was tried alone.
+func (c chunkError) tries() string {
+	var parts []string
+	if c.Attempts > 0 || c.Losses == 0 {
+		parts = append(parts, human.Plural(int64(c.Attempts), "attempt"))
+	}
+	if c.Losses > 0 {
+		what := " that lost the worker"
+		if c.Error != nil && c.Error.Kind == drover.Overrun {
+			what = " that overran the memory"
+		}
+		parts = append(parts, human.Plural(int64(c.Losses), "attempt")+what)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // groups puts equal errors together, in the order of their first chunks.

@@ -137,6 +137,20 @@ func TestEqualErrorsAreShownOnce(t *testing.T) {
 	}
 }
 
+func TestErrorsSayHowOftenAChunkWasTried(t *testing.T) {
+	lost, overran := &drover.Error{Kind: drover.Lost}, &drover.Error{Kind: drover.Overrun}
+	for want, c := range map[string]chunkError{
+		"1 attempt":                                  {Attempts: 1},
+		"3 attempts that lost the worker":            {Losses: 3, Error: lost},
+		"1 attempt that overran the memory":          {Losses: 1, Error: overran},
+		"2 attempts, 1 attempt that lost the worker": {Attempts: 2, Losses: 1, Error: lost},
+	} {
+		if got := c.tries(); got != want {
+			t.Errorf("%+v: %q, want %q", c, got, want)
+		}
+	}
+}
+
 func TestAPanicIsAShortMessageAndAFile(t *testing.T) {
 	t.Chdir(t.TempDir())
 	var text buffer

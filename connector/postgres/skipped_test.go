@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/droverdata/drover"
@@ -15,9 +16,16 @@ func TestRowsThatATriggerSkipsAreAnErrorAndNoRetry(t *testing.T) {
 		sql  string
 		spec Sink
 	}{
-		"copy":   {"CREATE TABLE t (id bigint, v text);" + skippingTrigger, Sink{Mode: Append}},
-		"assign": {"CREATE TABLE t (id bigint, v char(1));" + skippingTrigger, Sink{Mode: Append}},
-		"upsert": {"CREATE TABLE t (id bigint PRIMARY KEY, v text);" + skippingTrigger, Sink{Mode: Upsert, Key: []string{"id"}}},
+		"copy":                 {"CREATE TABLE t (id bigint, v text);" + skippingTrigger, Sink{Mode: Append}},
+		"assign":               {"CREATE TABLE t (id bigint, v char(1));" + skippingTrigger, Sink{Mode: Append}},
+		"upsert":               {"CREATE TABLE t (id bigint PRIMARY KEY, v text);" + skippingTrigger, Sink{Mode: Upsert, Key: []string{"id"}}},
+		"upsert of the latest": {"CREATE TABLE t (id bigint PRIMARY KEY, v text);" + skippingTrigger, Sink{Mode: Upsert, Key: []string{"id"}, Latest: "v"}},
+		"upsert that ignores":  {"CREATE TABLE t (id bigint PRIMARY KEY, v text);" + skippingTrigger, Sink{Mode: Upsert, Key: []string{"id"}, OnConflict: "ignore"}},
+		"upsert in a partition": {`CREATE TABLE t (id bigint PRIMARY KEY, v text) PARTITION BY RANGE (id); CREATE TABLE p PARTITION OF t DEFAULT;` +
+			strings.Replace(skippingTrigger, "ON t", "ON p", 1), Sink{Mode: Upsert, Key: []string{"id"}, Latest: "v"}},
+		"update to the latest": {`CREATE TABLE t (id bigint PRIMARY KEY, v text); INSERT INTO t VALUES (2, NULL);
+			CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
+			CREATE TRIGGER keeps BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION keep()`, Sink{Mode: Upsert, Key: []string{"id"}, Latest: "v"}},
 		"update": {`CREATE TABLE t (id bigint PRIMARY KEY, v text); INSERT INTO t VALUES (2, 'old');
 			CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
 			CREATE TRIGGER keeps BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION keep()`, Sink{Mode: Upsert, Key: []string{"id"}}},
@@ -42,6 +50,15 @@ func TestUpsertMayIgnoreRowsAndLeaveEqualOnes(t *testing.T) {
 	execSQL(t, conn, "CREATE TRIGGER z BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()")
 	newJob(t, &Sink{URL: u, Table: "t", Mode: Upsert, Key: []string{"id"}}, rows).complete()
 	want(t, conn, "t", "(1,a)", "(2,a)", "(3,a)")
+}
+
+func TestUpsertOfTheLatestMayLeaveOlderRowsAndHaveATriggerChangeThem(t *testing.T) {
+	const rows = "SELECT unnest([1, 2, 3, 3])::BIGINT AS id, unnest(['b', 'b', 'b', 'a']) AS v"
+	u, conn := database(t, `CREATE TABLE t (id bigint PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'z'), (2, 'a');
+		CREATE FUNCTION louder() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.v := NEW.v || '!'; RETURN NEW; END$$;
+		CREATE TRIGGER louder BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION louder()`)
+	newJob(t, &Sink{URL: u, Table: "t", Mode: Upsert, Key: []string{"id"}, Latest: "v"}, rows).complete()
+	want(t, conn, "t", "(1,z)", "(2,b!!)", "(3,b!)") // the trigger sees row 2 as an insert, and then as an update
 }
 
 func TestARefillThatATriggerThinsIsNotPublished(t *testing.T) {

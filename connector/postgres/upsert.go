@@ -123,9 +123,13 @@ func upsertSQL(st sinkState, from string) string {
 	if st.Latest == "" {
 		return sql
 	}
-	l := quote(st.Latest)
-	return sql + fmt.Sprintf(" WHERE EXCLUDED.%[1]s > t.%[1]s OR (t.%[1]s IS NULL AND EXCLUDED.%[1]s IS NOT NULL)"+
-		" OR (EXCLUDED.%[1]s IS NOT DISTINCT FROM t.%[1]s AND %[2]s > %[3]s)", l, rowText("EXCLUDED.", st), rowText("t.", st))
+	return sql + " WHERE " + beats("EXCLUDED.", st)
+}
+
+// beats is the condition under which the row with a prefix takes the place of the row t.
+func beats(prefix string, st sinkState) string {
+	return fmt.Sprintf("(%[2]s%[1]s > t.%[1]s OR (t.%[1]s IS NULL AND %[2]s%[1]s IS NOT NULL)"+
+		" OR (%[2]s%[1]s IS NOT DISTINCT FROM t.%[1]s AND %[3]s > %[4]s))", quote(st.Latest), prefix, rowText(prefix, st), rowText("t.", st))
 }
 
 // rowText is an expression for all of a row as text.
@@ -159,29 +163,16 @@ func merge(ctx context.Context, tx pgx.Tx, st sinkState, from string, rows int64
 			return err
 		}
 	}
+	w, err := watchMerge(ctx, tx, st, from)
+	if err != nil {
+		return err
+	}
 	tag, err := tx.Exec(ctx, upsertSQL(st, from))
+	if err == nil && w != nil {
+		return w.check(ctx, tx, tag.RowsAffected())
+	}
 	if n := tag.RowsAffected(); err == nil && !st.leavesRows() && n != rows {
 		return refuseSkipped(ctx, tx, st, from, rows, n)
-	}
-	return err
-}
-
-// leavesRows reports whether the merge itself may store fewer rows than there are.
-func (st sinkState) leavesRows() bool {
-	return st.Ignore || st.Latest != "" || len(st.Key) == len(st.Columns)
-}
-
-// refuseSkipped refuses rows that a trigger skipped, unless the target has them as they are: suppress_redundant_updates_trigger() does that.
-func refuseSkipped(ctx context.Context, tx pgx.Tx, st sinkState, from string, rows, stored int64) error {
-	same := make([]string, len(st.Key))
-	for i, k := range st.Key {
-		same[i] = "t." + quote(k) + " = f." + quote(k)
-	}
-	var lost bool
-	err := tx.QueryRow(ctx, fmt.Sprintf("SELECT EXISTS (SELECT FROM %s f WHERE NOT EXISTS (SELECT FROM %s t WHERE %s AND %s = %s))",
-		from, st.Target.sql(), strings.Join(same, " AND "), rowText("t.", st), rowText("f.", st))).Scan(&lost)
-	if err == nil && lost {
-		return skipped("write to "+st.Target.String(), rows, stored)
 	}
 	return err
 }

@@ -109,6 +109,29 @@ func TestRetryErrors(t *testing.T) {
 	}
 }
 
+// TestRule4MendedStepsAreForRunsWithFailedChunks: an open run of which nothing failed must not go on with other steps, whatever is asked.
+func TestRule4MendedStepsAreForRunsWithFailedChunks(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	firmsData(t, p)
+	job := strings.Replace(brokenJob, "CAST(name AS INTEGER)", "7", 1)
+	p.write(t, "job.yaml", job)
+	p.must(t, "run", "job.yaml", "--limit-chunks", "1")
+	p.write(t, "job.yaml", strings.Replace(brokenJob, "CAST(name AS INTEGER)", "8", 1))
+	r := p.drover(t, nil, "run", "job.yaml", "--retry-errors")
+	if r.code != 2 {
+		t.Errorf("exit %d\n%s", r.code, r.stderr)
+	}
+	says(t, r.stderr, "no chunk of run", "1 finished", "--new")
+	p.write(t, "job.yaml", job)
+	if s := p.must(t, "run", "job.yaml", "--retry-errors", "--json").summary(t); s.State != "finished" || !s.Resumed {
+		t.Errorf("%+v", s)
+	}
+	if got := p.ledger(t, `SELECT count(DISTINCT fingerprint) FROM attempt`); got != "1" {
+		t.Errorf("%s fingerprints", got)
+	}
+}
+
 // TestMeaning: an open run is recognised by what the job means, not by its comments, layout, limits or hosts; another meaning is an error
 // that offers --new (surface.md, exactness.md 2).
 func TestMeaning(t *testing.T) {

@@ -184,7 +184,7 @@ type ChunkRow struct {
 	ID                                 int64
 	Key                                string
 	State                              ChunkState
-	Attempts                           int
+	Attempts, Losses                   int
 	Worker                             string
 	RowsIn, RowsOut, BytesIn, BytesOut int64
 	RowsScanned                        *int64 // nil where it is not known

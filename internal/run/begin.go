@@ -252,6 +252,9 @@ func (r *runner) retryErrors(ctx context.Context) error {
 			return drover.Errorf(drover.Invalid, "run %s cannot be retried: the %s of the job changed since it began", r.run.ID, what).
 				WithHint("--retry-errors accepts mended steps only; undo the change, or start afresh with --new")
 		}
+		if err := r.refuseMixture(ctx); err != nil {
+			return err
+		}
 		if r.last() > 0 {
 			fresh = fresh.Merged()
 		}

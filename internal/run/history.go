@@ -66,3 +66,17 @@ func (r *runner) refuseTwoPlans(ctx context.Context) error {
 	}
 	return nil
 }
+
+// refuseMixture keeps steps that were mended although nothing failed from being used for the rest of a run: part of its rows would be those
+// of the old steps, without anything that said so (exactness.md 4).
+func (r *runner) refuseMixture(ctx context.Context) error {
+	t, err := r.ledger.Totals(ctx, r.run.UID, 0)
+	if err != nil {
+		return fmt.Errorf("read the run's totals from the ledger: %w", err)
+	}
+	if t.Chunks[ledger.ChunkError] > 0 {
+		return nil
+	}
+	return drover.Errorf(drover.Invalid, "no chunk of run %s has failed in its steps, which have changed since it began: the other chunks would be done with other steps than the %d finished ones",
+		r.run.ID, t.Chunks[ledger.ChunkFinished]).WithHint("undo the change to resume it, or start afresh with --new")
+}

@@ -165,7 +165,7 @@ func (s *Store) Receipts(ctx context.Context, uid string, stage int) iter.Seq2[c
 	}
 }
 
-const selectChunks = `SELECT stage, id, key, state, attempts, coalesce(worker, ''), rows_in, rows_out, bytes_in, bytes_out,
+const selectChunks = `SELECT stage, id, key, state, attempts, losses, coalesce(worker, ''), rows_in, rows_out, bytes_in, bytes_out,
 	rows_scanned, peak_memory_bytes, @micros(started_at), @micros(finished_at), error_detail
 	FROM @table(chunk) WHERE run_id = $1 AND (stage, id) > ($2, $3)`
 
@@ -209,7 +209,7 @@ func scanChunk(r Row) (ledger.ChunkRow, error) {
 	var c ledger.ChunkRow
 	var started, finished *int64
 	var detail *string
-	if err := r.Scan(&c.Stage, &c.ID, &c.Key, &c.State, &c.Attempts, &c.Worker, &c.RowsIn, &c.RowsOut, &c.BytesIn, &c.BytesOut,
+	if err := r.Scan(&c.Stage, &c.ID, &c.Key, &c.State, &c.Attempts, &c.Losses, &c.Worker, &c.RowsIn, &c.RowsOut, &c.BytesIn, &c.BytesOut,
 		&c.RowsScanned, &c.PeakMemory, &started, &finished, &detail); err != nil {
 		return c, err
 	}
