@@ -19,7 +19,9 @@ type column struct {
 	typ    *pgType
 	// collation is the column's collation, quoted and qualified; "" for the type's default.
 	collation string
-	notNull   bool
+	// bytewise says that equal texts of the column are equal bytes, and ordered that their bytes also decide which comes first.
+	bytewise, ordered bool
+	notNull           bool
 	// generated columns are computed by the server. Identity "a" is always, "d" by default, "" none.
 	generated  bool
 	identity   string
@@ -168,7 +170,8 @@ func (t *table) readColumns(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, `
 		SELECT a.attname, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated::text <> '',
 			a.attidentity::text, a.atthasdef,
-			CASE WHEN a.attcollation <> 0 AND a.attcollation <> y.typcollation THEN format('%I.%I', n.nspname, l.collname) ELSE '' END
+			CASE WHEN a.attcollation <> 0 AND a.attcollation <> y.typcollation THEN format('%I.%I', n.nspname, l.collname) ELSE '' END,
+			coalesce(l.collisdeterministic, false), coalesce(l.collname IN ('C', 'POSIX') AND n.nspname = 'pg_catalog', false)
 		FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
 			LEFT JOIN pg_collation l ON l.oid = a.attcollation LEFT JOIN pg_namespace n ON n.oid = l.collnamespace
 		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
@@ -180,7 +183,7 @@ func (t *table) readColumns(ctx context.Context, conn *pgx.Conn) error {
 	t.columns, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (column, error) {
 		var c column
 		var ref typeRef
-		err := row.Scan(&c.name, &ref.oid, &ref.typmod, &c.native, &c.notNull, &c.generated, &c.identity, &c.hasDefault, &c.collation)
+		err := row.Scan(&c.name, &ref.oid, &ref.typmod, &c.native, &c.notNull, &c.generated, &c.identity, &c.hasDefault, &c.collation, &c.bytewise, &c.ordered)
 		refs = append(refs, ref)
 		return c, err
 	})

@@ -134,14 +134,14 @@ func TestEveryValueIsOneChunkAndNULLIsItsOwn(t *testing.T) {
 		if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM (SELECT k FROM src GROUP BY k) x").Scan(&distinct); err != nil || distinct != len(chunks) {
 			t.Errorf("%s: %d chunks for %d values (%v)", typ, len(chunks), distinct, err)
 		}
-		ids := readChunks(t, s, session, st, chunks) // one scan for all chunks
+		ids := readChunks(t, s, session, st, chunks)
 		method := "hash"
 		if strings.HasPrefix(typ, "bit") {
 			method = "btree"
 		}
 		execSQL(t, conn, "CREATE INDEX ON src USING "+method+" (k)")
 		indexed := openTestSource(t, Table(string(u), "src"))
-		if got := readChunks(t, indexed, session, st, chunks); fmt.Sprint(got) != fmt.Sprint(ids) { // a statement each
+		if got := readChunks(t, indexed, session, st, chunks); fmt.Sprint(got) != fmt.Sprint(ids) {
 			t.Errorf("%s: by index %v, by one scan %v", typ, got, ids)
 		}
 		covers(t, ids, int64(strings.Count(c.values, "), (")+1))

@@ -23,11 +23,14 @@ const (
 	maxRows     = 1 << 15
 )
 
-// segment is a run of a batch's rows that belong to one chunk: from the end of the segment before, up to end.
+// segment is a run of a batch's rows that belong to one chunk: from the end of the segment before, up to end. In the worst case
+// every row is one.
 type segment struct {
-	chunk, end int
-	bytes      int64
+	chunk, end int32
+	bytes      uint32
 }
+
+const segmentBytes = maxRows * 12
 
 // batch is whole tuples in C memory, where DuckDB may point at them, with the offsets of their fields.
 type batch struct {
@@ -98,12 +101,13 @@ func allocate(old []byte, size int) []byte {
 	return unsafe.Slice((*byte)(p), size)
 }
 
-// arenaFor is the usual size of the arenas of a process that may use so many bytes for them: two streams of batches fit, offsets and all.
+// arenaFor is the usual size of the arenas of a process that may use so many bytes for them: two streams of batches fit, offsets
+// and segments and all.
 func arenaFor(bytes int64) int {
 	if bytes == 0 {
 		return arenaSize
 	}
-	return int(min(max(bytes/(2*batches)-offsetBytes, leastArena), arenaSize))
+	return int(min(max(bytes/(2*batches)-offsetBytes-segmentBytes, leastArena), arenaSize))
 }
 
 // batchPool keeps batches between streams. The zero value is ready; close frees what was put back.

@@ -22,16 +22,15 @@ var errStopped = errors.New("the stream was closed")
 
 // statement is one COPY ... TO STDOUT (FORMAT binary).
 type statement struct {
-	// chunk is the chunk that the rows belong to; manyChunks where each row's last field, an int4, says it.
+	// chunk is the chunk that the rows belong to; manyChunks where a field of each row says it.
 	chunk int
 	sql   string
+	// With manyChunks: the field, and which chunk its bytes mean. Without keys they are the chunk's number, an int4.
+	field int
+	keys  map[string]int32
 }
 
-const (
-	manyChunks = -1
-	// chunkField is the size of the field that says a row's chunk. It is not the source's.
-	chunkField = 8
-)
+const manyChunks = -1
 
 // stream reads the answers of COPY statements into batches, in a goroutine of its own.
 type stream struct {
@@ -47,24 +46,31 @@ type stream struct {
 	ctx     context.Context
 	walker  pgcopy.Walker
 	cur     *batch
-	pending []int // chunks whose answers are still to begin
-	chunk   int
-	count   func(chunk int, rows, bytes int64)
+	pending []statement // whose answers are still to begin
+	answer  statement   // that is read now
+	last    keyed
+	// added says that each row's last field is no column of the source, so its bytes do not count.
+	added bool
+	count func([]segment)
 }
 
-// copyOut starts statements on conn, each of which yields tuples of so many fields. count is called from the stream's goroutine as
-// batches are complete. finished is called at its end, before the last next returns, with the error if any.
-func copyOut(ctx context.Context, conn *pgconn.PgConn, pool *batchPool, statements []statement, fields int,
-	count func(chunk int, rows, bytes int64), finished func(error),
-) *stream {
-	return startStream(ctx, pool, fields, count, func(s *stream) error { return s.run(conn, statements) }, finished)
+// keyed is a key's bytes and its chunk: neighbouring rows often have the same.
+type keyed struct {
+	key   []byte
+	chunk int32
 }
 
-// startStream starts a stream that run fills, by Write.
-func startStream(ctx context.Context, pool *batchPool, fields int, count func(chunk int, rows, bytes int64), run func(*stream) error, finished func(error)) *stream {
+// copyOut starts the statements of a plan on conn. count is called from the stream's goroutine as batches are complete. finished is
+// called at its end, before the last next returns, with the error if any.
+func copyOut(ctx context.Context, conn *pgconn.PgConn, pool *batchPool, p reading, count func([]segment), finished func(error)) *stream {
+	return startStream(ctx, pool, p.fields, p.added, count, func(s *stream) error { return s.run(conn, p.statements) }, finished)
+}
+
+// startStream starts a stream that run fills, by Write, with tuples of so many fields.
+func startStream(ctx context.Context, pool *batchPool, fields int, added bool, count func([]segment), run func(*stream) error, finished func(error)) *stream {
 	s := &stream{
 		out: make(chan *batch, 1), free: make(chan *batch, batches), pool: pool,
-		count: count, walker: pgcopy.Walker{Fields: fields},
+		added: added, count: count, walker: pgcopy.Walker{Fields: fields},
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	for range batches {
@@ -90,7 +96,7 @@ func (s *stream) run(conn *pgconn.PgConn, statements []statement) error {
 		sql, n := "", 0
 		for n < len(statements) && (n == 0 || len(sql)+len(statements[n].sql) < sqlBytes) {
 			sql += statements[n].sql + ";\n"
-			s.pending = append(s.pending, statements[n].chunk)
+			s.pending = append(s.pending, statements[n])
 			n++
 		}
 		if _, err := conn.CopyTo(s.ctx, s, sql); err != nil {
@@ -101,11 +107,11 @@ func (s *stream) run(conn *pgconn.PgConn, statements []statement) error {
 		}
 		statements = statements[n:]
 	}
-	return s.last()
+	return s.flush()
 }
 
-// last hands over what is left at the end.
-func (s *stream) last() error {
+// flush hands over what is left at the end.
+func (s *stream) flush() error {
 	if s.cur != nil && s.cur.rows > 0 {
 		return s.emit()
 	}
@@ -162,34 +168,57 @@ func (s *stream) Write(p []byte) (int, error) {
 			if len(s.pending) == 0 {
 				return 0, errors.New("more answers than COPY statements")
 			}
-			s.chunk, s.pending = s.pending[0], s.pending[1:]
+			s.answer, s.pending = s.pending[0], s.pending[1:]
+			s.last.key = nil
 		case pgcopy.Tuple:
-			chunk := s.chunk
-			if chunk == manyChunks {
-				if chunk, err = s.chunkOf(b.arena, b.next()[s.walker.Fields-1]); err != nil {
-					return 0, err
-				}
+			if err := s.tuple(b, at); err != nil {
+				return 0, err
 			}
-			b.rows++
-			k := len(b.segments) - 1
-			if k < 0 || b.segments[k].chunk != chunk {
-				b.segments = append(b.segments, segment{chunk: chunk})
-				k++
-			}
-			b.segments[k].end = b.rows
-			b.segments[k].bytes += int64(at - b.parsed)
 		}
 		b.parsed = at
 	}
 }
 
-// chunkOf reads the field that says which chunk a row belongs to.
-func (s *stream) chunkOf(arena []byte, off uint32) (int, error) {
-	p, _ := pgcopy.Field(arena, off)
-	if len(p) != 4 {
-		return 0, errors.New("a row does not say which chunk it belongs to")
+// tuple adds the tuple that ends at a place of the arena.
+func (s *stream) tuple(b *batch, at int) error {
+	offs := b.next()
+	chunk := int32(s.answer.chunk)
+	if chunk == manyChunks {
+		p, null := pgcopy.Field(b.arena, offs[s.answer.field])
+		if null || s.last.key == nil || string(p) != string(s.last.key) {
+			var err error
+			if s.last.chunk, err = s.chunkOf(p); err != nil {
+				return err
+			}
+			s.last.key = append(s.last.key[:0], p...)
+		}
+		chunk = s.last.chunk
 	}
-	return int(binary.BigEndian.Uint32(p)), nil
+	size := uint32(at - b.parsed)
+	if s.added {
+		size -= offs[b.fields] - offs[b.fields-1]
+	}
+	b.rows++
+	k := len(b.segments) - 1
+	if k < 0 || b.segments[k].chunk != chunk {
+		b.segments = append(b.segments, segment{chunk: chunk})
+		k++
+	}
+	b.segments[k].end = int32(b.rows)
+	b.segments[k].bytes += size
+	return nil
+}
+
+// chunkOf returns the chunk of a row by the field that says it.
+func (s *stream) chunkOf(p []byte) (int32, error) {
+	if s.answer.keys != nil {
+		if chunk, ok := s.answer.keys[string(p)]; ok {
+			return chunk, nil
+		}
+	} else if len(p) == 4 {
+		return int32(binary.BigEndian.Uint32(p)), nil
+	}
+	return 0, errors.New("a row does not say which chunk it belongs to")
 }
 
 // cut sends the current batch and begins another with the bytes behind its last tuple.
@@ -232,11 +261,8 @@ func (s *stream) begin(rest []byte) error {
 
 // emit counts the current batch and hands it to the reader.
 func (s *stream) emit() error {
-	b, from := s.cur, 0
-	for _, g := range b.segments {
-		s.count(g.chunk, int64(g.end-from), g.bytes)
-		from = g.end
-	}
+	b := s.cur
+	s.count(b.segments)
 	select {
 	case s.out <- b:
 		s.cur = nil

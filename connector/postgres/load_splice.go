@@ -207,8 +207,8 @@ func (p *splicePass) batch(ctx context.Context, b *batch) error {
 			if int(r) < from {
 				seg, from = 0, 0
 			}
-			for int(r) >= b.segments[seg].end {
-				from = b.segments[seg].end
+			for int(r) >= int(b.segments[seg].end) {
+				from = int(b.segments[seg].end)
 				seg++
 			}
 			size, err := p.row(b, b.row(int(r)), i)

@@ -122,15 +122,15 @@ func (s *source) release(conn *pgx.Conn) {
 	s.idle = append(s.idle, conn)
 }
 
-// begin opens a transaction of one snapshot that reads only: the run's snapshot, where it has one.
-func (s *source) begin(ctx context.Context, snapshot string) (*pgx.Conn, error) {
+// begin opens a transaction of one snapshot that reads only: the run's snapshot, where it has one. more is further statements.
+func (s *source) begin(ctx context.Context, snapshot string, more ...string) (*pgx.Conn, error) {
 	sql := "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
 	if snapshot != "" {
 		sql += "SET TRANSACTION SNAPSHOT " + literal(snapshot) + ";\n"
 	}
 	// What the text of keys depends on, and no limit of the role on a transaction that lasts as long as its reader needs.
 	sql += "SET LOCAL intervalstyle = postgres; SET LOCAL bytea_output = hex; SET LOCAL extra_float_digits = 1;\n" +
-		"SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+		"SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;\n" + strings.Join(more, ";\n")
 	for {
 		conn, fresh, err := s.acquire(ctx)
 		if err != nil {

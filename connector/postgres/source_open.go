@@ -83,9 +83,20 @@ func changed(column, how string) error {
 	return drover.Errorf(drover.Refused, "source column %s %s", column, how).WithHint("start again with --new")
 }
 
+// scanSettings are for statements that pick many rows of one table. Parallel workers would pass each row on through shared memory, which
+// costs more than the scan. A bitmap of the rows that is cut to work_mem has every row of a page looked at again.
+var scanSettings = []string{
+	"SET LOCAL max_parallel_workers_per_gather = 0",
+	"SELECT set_config('work_mem', '32MB', true) WHERE pg_size_bytes(current_setting('work_mem')) < 33554432",
+}
+
 // begin opens a transaction in which the source is what it was when it was described.
 func (r *relation) begin() (*pgx.Conn, error) {
-	conn, err := r.src.begin(r.ctx, r.snapshot)
+	var more []string
+	if r.about.table != nil {
+		more = scanSettings
+	}
+	conn, err := r.src.begin(r.ctx, r.snapshot, more...)
 	if err != nil {
 		return nil, r.explainSnapshot(err)
 	}
@@ -159,35 +170,37 @@ func (r *relation) stream(columns, chunks []int) (*stream, error) {
 	if r.spool != nil {
 		run := func(s *stream) error {
 			for _, c := range chunks {
-				s.pending = append(s.pending, c)
+				s.pending = append(s.pending, statement{chunk: c})
 				if err := r.spool.send(s, r.chunks[c].name(), columns); err != nil {
 					return err
 				}
 			}
-			return s.last()
+			return s.flush()
 		}
-		return startStream(r.ctx, &r.src.batches, len(columns), r.count, run, func(error) {}), nil
+		return startStream(r.ctx, &r.src.batches, len(columns), false, r.count, run, func(error) {}), nil
 	}
-	statements, fields, err := r.statements(columns, chunks)
+	p, err := r.statements(columns, chunks)
 	if err != nil {
 		return nil, err
-	}
-	count := r.count
-	if fields > len(columns) {
-		count = func(chunk int, rows, bytes int64) { r.count(chunk, rows, bytes-rows*chunkField) }
 	}
 	conn, err := r.take()
 	if err != nil {
 		return nil, err
 	}
-	return copyOut(r.ctx, conn.PgConn(), &r.src.batches, statements, fields, count, func(err error) { r.give(conn, err) }), nil
+	return copyOut(r.ctx, conn.PgConn(), &r.src.batches, p, r.count, func(err error) { r.give(conn, err) }), nil
 }
 
-func (r *relation) count(chunk int, rows, bytes int64) {
+// count adds the rows of a batch.
+func (r *relation) count(segments []segment) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.counts[chunk].Rows += rows
-	r.counts[chunk].Bytes += bytes
+	from := int32(0)
+	for _, g := range segments {
+		c := &r.counts[g.chunk]
+		c.Rows += int64(g.end - from)
+		c.Bytes += int64(g.bytes)
+		from = g.end
+	}
 }
 
 // Count implements connector.Relation.
@@ -340,11 +353,11 @@ func (sc *scan) start(projection []int) error {
 func (sc *scan) tag(out []int64) {
 	for i := 0; i < len(out); {
 		g := sc.cur.segments[sc.seg]
-		end := min(g.end-sc.pos, len(out))
+		end := min(int(g.end)-sc.pos, len(out))
 		for ; i < end; i++ {
 			out[i] = int64(g.chunk)
 		}
-		if g.end <= sc.pos+len(out) {
+		if int(g.end) <= sc.pos+len(out) {
 			sc.seg++
 		}
 	}

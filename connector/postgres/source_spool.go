@@ -103,8 +103,8 @@ func (s *source) makeSpool(ctx context.Context, d *description, c drover.Chunkin
 	}
 	w := &spoolWriter{path: path, buffers: map[int][]byte{}}
 	defer func() { err = errors.Join(err, w.close()) }()
-	out := copyOut(ctx, conn.PgConn(), &s.batches, []statement{{chunk: manyChunks, sql: sql}}, len(d.columns)+1,
-		func(int, int64, int64) {}, func(error) {})
+	read := reading{statements: []statement{{chunk: manyChunks, sql: sql, field: len(d.columns)}}, fields: len(d.columns) + 1, added: true}
+	out := copyOut(ctx, conn.PgConn(), &s.batches, read, func([]segment) {}, func(error) {})
 	defer out.close()
 	for {
 		b, err := out.next()
@@ -173,13 +173,14 @@ func (w *spoolWriter) add(b *batch) error {
 	}
 	i := 0
 	for _, g := range b.segments {
-		for ; i < g.end; i++ {
+		chunk := int(g.chunk)
+		for ; i < int(g.end); i++ {
 			offs := b.row(i)
 			fields := b.fields - 1
-			buf := append(w.buffers[g.chunk], byte(fields>>8), byte(fields))
-			w.buffers[g.chunk] = append(buf, b.arena[offs[0]:offs[fields]]...)
+			buf := append(w.buffers[chunk], byte(fields>>8), byte(fields))
+			w.buffers[chunk] = append(buf, b.arena[offs[0]:offs[fields]]...)
 			w.size += 2 + int(offs[fields]-offs[0])
-			w.rows[g.chunk]++
+			w.rows[chunk]++
 		}
 	}
 	if w.size < spoolBuffer {

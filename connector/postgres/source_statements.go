@@ -1,55 +1,82 @@
 package postgres
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// statements returns the COPY statements that read columns of chunks, and how many fields their tuples have.
+// reading is how the rows of some chunks are read.
+type reading struct {
+	statements []statement
+	// fields is how many fields each tuple has: the columns that were asked for, and one more that says the chunk where added is set.
+	fields int
+	added  bool
+}
+
+// statements returns the COPY statements that read columns of chunks.
 //
-// Each chunk is a statement of its own where an index finds its rows. Chunks by a column without one share a statement, so that
-// a task scans the table once; each of its rows says in a last field which chunk it belongs to.
-func (r *relation) statements(columns, chunks []int) (list []statement, fields int, err error) {
+// Chunks that are values of one column share a statement: a task then visits each page of the table once, in the order of the heap,
+// where a statement for each value would visit a page for nearly every row. Other chunks are statements of their own.
+func (r *relation) statements(columns, chunks []int) (reading, error) {
 	names := make([]string, len(columns))
 	for i, c := range columns {
 		names[i] = "q." + quote(r.columns[c].name)
 	}
 	shared := r.sharing(chunks)
+	p := reading{fields: len(columns)}
+	together, extra := statement{}, ""
+	if shared != nil {
+		by := find(r.about.columns, r.chunks[shared[0]].By)
+		if by == nil {
+			return p, changed(r.chunks[shared[0]].By, "is gone since the run was planned")
+		}
+		field := slices.IndexFunc(columns, func(c int) bool { return r.columns[c].name == by.name })
+		switch keys := r.keys(by, shared); {
+		case keys == nil:
+			p.added, extra, together = true, "NULL::int4", r.join(names, by, shared)
+		case field < 0:
+			p.added, extra = true, "q."+quote(by.name)
+			together = r.anyOf(append(names[:len(names):len(names)], extra), by, shared, statement{field: len(columns), keys: keys})
+		default:
+			together = r.anyOf(names, by, shared, statement{field: field, keys: keys})
+		}
+	}
+	if p.added { // all tuples of a stream have the same fields
+		names = append(names[:len(names):len(names)], extra)
+		p.fields++
+	}
 	for _, c := range chunks {
-		if shared != nil && r.chunks[c].Key != nil && r.chunks[c].Columns == nil {
+		if slices.Contains(shared, c) {
 			continue
 		}
 		where, err := r.chunks[c].where(r.about)
 		if err != nil {
-			return nil, 0, err
+			return p, err
 		}
-		selects := names
-		if shared != nil { // all tuples of a stream have the same fields
-			selects = append(names[:len(names):len(names)], fmt.Sprintf("%d::int4", c))
-		}
-		list = append(list, statement{chunk: c, sql: r.copyOf(selects, r.src.from(r.about)+where)})
+		p.statements = append(p.statements, statement{chunk: c, sql: r.copyOf(names, r.src.from(r.about)+where)})
 	}
-	if shared == nil {
-		return list, len(columns), nil
+	if shared != nil {
+		p.statements = append(p.statements, together)
 	}
-	sql, err := r.together(names, shared)
-	if err != nil {
-		return nil, 0, err
-	}
-	return append(list, statement{chunk: manyChunks, sql: sql}), len(columns) + 1, nil
+	return p, nil
 }
 
 func (r *relation) copyOf(selects []string, from string) string {
 	return "COPY (SELECT " + strings.Join(selects, ", ") + " FROM " + from + ") TO STDOUT (FORMAT binary)"
 }
 
-// sharing returns the chunks that are better read by one statement, or nil.
+// sharing returns the chunks that are read by one statement, or nil.
 func (r *relation) sharing(chunks []int) []int {
 	var keyed []int
 	for _, c := range chunks {
-		if b := r.chunks[c]; b.Key != nil && b.Columns == nil && (r.about.table == nil || !r.about.table.ledBy(b.By)) {
+		if b := r.chunks[c]; b.Key != nil && b.Columns == nil {
 			keyed = append(keyed, c)
 		}
 	}
@@ -59,19 +86,86 @@ func (r *relation) sharing(chunks []int) []int {
 	return keyed
 }
 
-// together is the statement that reads chunks of single values in one pass: a join with the list of the values.
-func (r *relation) together(names []string, chunks []int) (string, error) {
-	by := r.chunks[chunks[0]].By
-	c := find(r.about.columns, by)
-	if c == nil {
-		return "", changed(by, "is gone since the run was planned")
+// keys returns the chunk of each key by the bytes that the column's values have in binary COPY, or nil for a type or collation under
+// which equal values may differ in their bytes.
+func (r *relation) keys(by *column, chunks []int) map[string]int32 {
+	keys := make(map[string]int32, len(chunks))
+	for _, n := range chunks {
+		k, ok := keyBytes(by, *r.chunks[n].Key)
+		if !ok {
+			return nil
+		}
+		keys[string(k)] = int32(n)
 	}
-	values, numbers := make([]string, len(chunks)), make([]string, len(chunks))
+	return keys
+}
+
+// keyBytes returns the only binary form of a value, given as text; ok is false where it may have another.
+func keyBytes(c *column, text string) (form []byte, ok bool) {
+	var bits int
+	switch t := c.typ.base; {
+	case t.oid == oidText || t.oid == oidVarchar || t.send == "enum_send":
+		return []byte(text), c.bytewise || t.send == "enum_send"
+	case t.wire == wireInt2:
+		bits = 16
+	case t.wire == wireInt4:
+		bits = 32
+	case t.wire == wireInt8:
+		bits = 64
+	case t.wire == wireDate:
+		day, err := time.Parse(time.DateOnly, text)
+		return binary.BigEndian.AppendUint32(nil, uint32(day.Unix()/86400-epochDays)), err == nil
+	case t.wire == wireUUID:
+		form, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
+		return form, err == nil && len(form) == 16
+	default:
+		return nil, false
+	}
+	v, err := strconv.ParseInt(text, 10, bits)
+	if err != nil {
+		return nil, false
+	}
+	for at := bits - 8; at >= 0; at -= 8 {
+		form = append(form, byte(v>>at))
+	}
+	return form, true
+}
+
+// values returns the keys of chunks as an SQL literal of an array of texts.
+func (r *relation) values(chunks []int) string {
+	values := make([]string, len(chunks))
 	for i, n := range chunks {
-		values[i], numbers[i] = *r.chunks[n].Key, fmt.Sprint(n)
+		values[i] = *r.chunks[n].Key
+	}
+	return literal(arrayText(values))
+}
+
+// anyOf reads chunks of single values by a list of the values. The rows say by the value itself which chunk is theirs.
+func (r *relation) anyOf(selects []string, by *column, chunks []int, st statement) statement {
+	st.chunk = manyChunks
+	st.sql = r.copyOf(selects, r.src.from(r.about)+" WHERE "+r.isAny(by, chunks))
+	return st
+}
+
+// isAny is the condition that picks the rows of all of the chunks, by an index where there is one.
+func (r *relation) isAny(by *column, chunks []int) string {
+	return fmt.Sprintf("%s = ANY (%s::%s[])", pgx.Identifier{"q", by.name}.Sanitize(), r.values(chunks), by.typ.castable())
+}
+
+// join reads chunks of single values in one pass by a join with the list of the values, which knows the chunks' numbers.
+func (r *relation) join(names []string, by *column, chunks []int) statement {
+	numbers := make([]string, len(chunks))
+	for i, n := range chunks {
+		numbers[i] = fmt.Sprint(n)
 	}
 	list := fmt.Sprintf("(SELECT v::%s AS v, n FROM unnest(%s::text[], '{%s}'::int4[]) AS l(v, n)) AS drover_keys",
-		c.typ.castable(), literal(arrayText(values)), strings.Join(numbers, ","))
+		by.typ.castable(), r.values(chunks), strings.Join(numbers, ","))
 	selects := append(names[:len(names):len(names)], "drover_keys.n")
-	return r.copyOf(selects, r.src.from(r.about)+" JOIN "+list+" ON "+pgx.Identifier{"q", by}.Sanitize()+" = drover_keys.v"), nil
+	from := r.src.from(r.about) + " JOIN " + list + " ON " + pgx.Identifier{"q", by.name}.Sanitize() + " = drover_keys.v"
+	// An array of arrays is not a list of them, and not every type has an array.
+	scalar := by.typ.base.wire != wireRaw && by.typ.base.wire != wireArray
+	if scalar && r.about.table != nil && r.about.table.ledBy(by.name) {
+		from += " WHERE " + r.isAny(by, chunks)
+	}
+	return statement{chunk: manyChunks, field: len(names), sql: r.copyOf(selects, from)}
 }

@@ -34,6 +34,12 @@ const (
 	wireArray
 )
 
+// The OIDs of types whose name must be known, not only their form: an extension's type may have the form of text and another equality.
+const (
+	oidText    = 25
+	oidVarchar = 1043
+)
+
 // wires maps the source name of a type's send function to the form that it writes. The forms are those of PostgreSQL's
 // src/backend/utils/adt/*.c.
 var wires = map[string]wire{

@@ -1,0 +1,63 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/droverdata/drover"
+)
+
+// reads returns the statements that read all of a source's chunks with one column.
+func reads(t *testing.T, s *source, by string) reading {
+	t.Helper()
+	session := newSession(t)
+	schema, err := s.Schema(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, chunks := cutAll(t, s, drover.Chunking{By: by})
+	rel, err := s.Open(t.Context(), session, schema, st, chunks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rel.(*relation)
+	p, err := r.statements([]int{0}, r.everyChunk())
+	if err = errors.Join(err, rel.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestValuesOfOneTaskAreReadByOneStatement(t *testing.T) {
+	u, conn := database(t, "CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
+	for typ, byValue := range map[string]bool{
+		"text": true, "varchar(9)": true, "int": true, "bigint": true, "date": true, `text COLLATE "C"`: true,
+		"char(9)": false, "numeric": false, "text COLLATE nocase": false,
+	} {
+		execSQL(t, conn, fmt.Sprintf(`DROP TABLE IF EXISTS src; CREATE TABLE src (id int, k %s); CREATE INDEX ON src (k);
+			INSERT INTO src SELECT i, CASE WHEN i %% 7 > 0 THEN to_char(20000101 + i %% 7, 'FM99999999') END::%[1]s FROM generate_series(1, 100) i`, typ))
+		p := reads(t, openTestSource(t, Table(string(u), "src")), "k")
+		if len(p.statements) != 2 || !p.added || p.fields != 2 { // the values and NULL
+			t.Errorf("%s: %d statements with %d fields", typ, len(p.statements), p.fields)
+		}
+		if st := p.statements[len(p.statements)-1]; (st.keys != nil) != byValue || strings.Contains(st.sql, "JOIN") == byValue {
+			t.Errorf("%s: %s", typ, st.sql)
+		}
+	}
+}
+
+// A task of scattered values must visit the pages of the table in their order, not once for each row.
+func TestScatteredValuesAreReadInTheOrderOfTheHeap(t *testing.T) {
+	u, conn := database(t, `CREATE TABLE src AS SELECT i AS id, i % 500 AS k, repeat('x', 200) AS pad FROM generate_series(1, 50000) i;
+		CREATE INDEX ON src (k); ANALYZE src`)
+	p := reads(t, openTestSource(t, Table(string(u), "src")), "k")
+	query := strings.TrimSuffix(strings.TrimPrefix(p.statements[0].sql, "COPY "), " TO STDOUT (FORMAT binary)")
+	query = strings.TrimSuffix(strings.TrimPrefix(query, "("), ")")
+	plan := dump(t, conn, "EXPLAIN "+query)
+	if !slices.ContainsFunc([]string{"Bitmap Heap Scan", "Seq Scan"}, func(scan string) bool { return strings.Contains(plan, scan) }) {
+		t.Error(plan)
+	}
+}
