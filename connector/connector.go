@@ -242,6 +242,13 @@ type Checker interface {
 	Check(ctx context.Context, columns []string) error
 }
 
+// Narrower is a Relation that can leave out rows before they are read. It is optional.
+type Narrower interface {
+	// Narrow says, before a query runs, which rows the program has no use for: those that do not meet all conditions. The relation applies
+	// the conditions that its system understands exactly as DuckDB does. Count counts the rows that are left.
+	Narrow(conditions []step.Condition)
+}
+
 // SourceChecker is a Sink that refuses sources which it would read from or destroy while it writes. It is optional.
 type SourceChecker interface {
 	CheckSource(source Source) error

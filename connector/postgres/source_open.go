@@ -25,6 +25,8 @@ type relation struct {
 	chunks   []bounds
 	snapshot string
 	spool    *spooled // nil: the chunks are read from the server
+	utf8     bool     // the encoding of the server
+	where    []string // conditions over q that rows must meet
 
 	mu     sync.Mutex
 	idle   []*pgx.Conn // in a transaction
@@ -76,6 +78,7 @@ func (s *source) Open(ctx context.Context, session *duck.Session, schema drover.
 		return nil, err
 	}
 	r.idle = append(r.idle, conn)
+	r.utf8 = conn.PgConn().ParameterStatus("server_encoding") == "UTF8"
 	return r, nil
 }
 

@@ -60,7 +60,7 @@ func (r *relation) statements(columns, chunks []int) (reading, error) {
 		if err != nil {
 			return p, err
 		}
-		p.statements = append(p.statements, statement{chunk: c, sql: r.copyOf(names, r.src.from(r.about)+where)})
+		p.statements = append(p.statements, statement{chunk: c, sql: r.copyOf(names, r.narrowed(r.src.from(r.about), where))})
 	}
 	if shared != nil {
 		p.statements = append(p.statements, together)
@@ -143,7 +143,7 @@ func (r *relation) values(chunks []int) string {
 // anyOf reads chunks of single values by a list of the values. The rows say by the value itself which chunk is theirs.
 func (r *relation) anyOf(selects []string, by *column, chunks []int, st statement) statement {
 	st.chunk = manyChunks
-	st.sql = r.copyOf(selects, r.src.from(r.about)+" WHERE "+r.isAny(by, chunks))
+	st.sql = r.copyOf(selects, r.narrowed(r.src.from(r.about), r.isAny(by, chunks)))
 	return st
 }
 
@@ -162,10 +162,11 @@ func (r *relation) join(names []string, by *column, chunks []int) statement {
 		by.typ.castable(), r.values(chunks), strings.Join(numbers, ","))
 	selects := append(names[:len(names):len(names)], "drover_keys.n")
 	from := r.src.from(r.about) + " JOIN " + list + " ON " + pgx.Identifier{"q", by.name}.Sanitize() + " = drover_keys.v"
+	where := ""
 	// An array of arrays is not a list of them, and not every type has an array.
 	scalar := by.typ.base.wire != wireRaw && by.typ.base.wire != wireArray
 	if scalar && r.about.table != nil && r.about.table.ledBy(by.name) {
-		from += " WHERE " + r.isAny(by, chunks)
+		where = r.isAny(by, chunks)
 	}
-	return statement{chunk: manyChunks, field: len(names), sql: r.copyOf(selects, from)}
+	return statement{chunk: manyChunks, field: len(names), sql: r.copyOf(selects, r.narrowed(from, where))}
 }

@@ -26,6 +26,9 @@ type Program struct {
 	RowWise bool `json:"row_wise"`
 	// Why says in a few words why RowWise is false.
 	Why string `json:"why,omitempty"`
+	// Where are conditions that the program's filters imply on the source's rows, all of which a row must meet to yield anything. A source
+	// may apply any of them first.
+	Where []Condition `json:"where,omitempty"`
 }
 
 // Input returns the placeholder for the input relation in Program.SQL.

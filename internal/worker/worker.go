@@ -115,6 +115,9 @@ func (w *Worker) execute(ctx context.Context, task protocol.Task, m *meter) ([]c
 				return connector.Input{}, err
 			}
 		}
+		if n, ok := rel.(connector.Narrower); ok {
+			n.Narrow(task.Stage.Program.Where)
+		}
 		return connector.Input{
 			Session: s.session, Relation: rel, Program: task.Stage.Program,
 			Source: task.Stage.Input, Output: task.Stage.Output,

@@ -92,6 +92,8 @@ type compiler struct {
 	number int
 	// filtered says that rows were removed since the last fence.
 	filtered bool
+	// where is step.Program's Where.
+	where []step.Condition
 }
 
 // column is a column between two steps.
@@ -151,7 +153,7 @@ func (c *compiler) step(ctx context.Context, st drover.Step, field string) error
 }
 
 func (c *compiler) finish() Compiled {
-	out := Compiled{Program: step.Program{SQL: c.render(), RowWise: c.opaque == "", Why: c.opaque}, Opaque: c.opaqueStep}
+	out := Compiled{Program: step.Program{SQL: c.render(), RowWise: c.opaque == "", Why: c.opaque, Where: c.where}, Opaque: c.opaqueStep}
 	for _, col := range c.columns {
 		out.Output = append(out.Output, col.Column)
 		if col.From == "" {

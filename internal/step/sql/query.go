@@ -241,13 +241,14 @@ func (c *compiler) adopt(ctx context.Context, t node, output drover.Schema, fiel
 		}
 		return c.deps(sc.reads), nil
 	}
-	where := t.kid("where_clause")
-	if where != nil {
-		deps, err := reads(where)
+	filter := t.kid("where_clause")
+	if filter != nil {
+		deps, err := reads(filter)
 		if err != nil {
 			return err
 		}
 		c.read(deps)
+		c.where = append(c.where, where(filter, c.schema())...)
 	}
 	columns := make([]column, len(output))
 	for i, it := range items {
@@ -262,8 +263,8 @@ func (c *compiler) adopt(ctx context.Context, t node, output drover.Schema, fiel
 		}
 		columns[i] = column{Column: output[i], deps: deps}
 	}
-	if where != nil {
-		if c.filtered && !harmless(where, c.schema()) {
+	if filter != nil {
+		if c.filtered && !harmless(filter, c.schema()) {
 			c.layers[len(c.layers)-1].fence = true
 		}
 		c.filtered = true

@@ -1,0 +1,21 @@
+package step
+
+// Condition is a filter over source columns that a source may apply before it hands rows over. The program applies it too: a source
+// that cannot mean exactly the same leaves it alone.
+//
+// A leaf compares Column with Values: "=", "<>", "<", "<=", ">", ">=" with one, "in" and "not in" with some; "is null",
+// "is not null" and "true" (a BOOLEAN column by itself) have none. "and" and "or" join Of, "not" negates its only one. NULLs follow
+// SQL's three-valued logic: rows stay where the condition is true.
+type Condition struct {
+	Op     string      `json:"op"`
+	Column string      `json:"column,omitempty"`
+	Values []Value     `json:"values,omitempty"`
+	Of     []Condition `json:"of,omitempty"`
+}
+
+// Value is a literal as it is compared: the name of its DuckDB type, BIGINT for every integer, and its text. A text that is compared with a
+// column of another type has that column's type.
+type Value struct {
+	Type string `json:"type"`
+	Text string `json:"text"`
+}
