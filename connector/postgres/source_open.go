@@ -87,8 +87,10 @@ func changed(column, how string) error {
 }
 
 // scanSettings are for statements that pick many rows of one table. Parallel workers would pass each row on through shared memory, which
-// costs more than the scan. A bitmap of the rows that is cut to work_mem has every row of a page looked at again.
+// costs more than the scan. Compiling a statement (jit) costs as much as a task of a large table. A bitmap of the rows that is cut to
+// work_mem has every row of a page looked at again.
 var scanSettings = []string{
+	"SET LOCAL jit = off",
 	"SET LOCAL max_parallel_workers_per_gather = 0",
 	"SELECT set_config('work_mem', '32MB', true) WHERE pg_size_bytes(current_setting('work_mem')) < 33554432",
 }
