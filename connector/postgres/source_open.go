@@ -213,7 +213,9 @@ func (r *relation) Count(i int) connector.Count {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.counts[i]
-	c.Scanned = new(c.Rows) // the chunk's bounds are all that the server leaves rows out by
+	if len(r.where) == 0 { // the chunk's bounds are all that the server leaves rows out by
+		c.Scanned = new(c.Rows)
+	}
 	return c
 }
 

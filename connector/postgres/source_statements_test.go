@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/step"
 )
 
 // reads returns the statements that read all of a source's chunks with one column.
@@ -59,5 +60,35 @@ func TestScatteredValuesAreReadInTheOrderOfTheHeap(t *testing.T) {
 	plan := dump(t, conn, "EXPLAIN "+query)
 	if !slices.ContainsFunc([]string{"Bitmap Heap Scan", "Seq Scan"}, func(scan string) bool { return strings.Contains(plan, scan) }) {
 		t.Error(plan)
+	}
+}
+
+func TestRule23RowsAreCountedAfterPushdown(t *testing.T) {
+	u, _ := database(t, "CREATE TABLE src AS SELECT i AS id, i % 2 = 0 AS even FROM generate_series(1, 10) i; ALTER TABLE src ADD PRIMARY KEY (id)")
+	session := newSession(t)
+	for _, narrow := range []bool{false, true} {
+		s := openTestSource(t, Table(string(u), "src"))
+		schema, err := s.Schema(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, chunks := cutAll(t, s, drover.Chunking{})
+		rel, err := s.Open(t.Context(), session, schema, st, chunks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if narrow {
+			rel.(*relation).Narrow([]step.Condition{{Op: "true", Column: "even"}})
+		}
+		if _, err = session.Texts(t.Context(), "SELECT count(id) FROM "+rel.All()); err != nil {
+			t.Fatal(err)
+		}
+		got := rel.Count(0)
+		if err := rel.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if want := int64(10); !narrow && (got.Rows != want || got.Scanned == nil || *got.Scanned != want) || narrow && (got.Rows != 5 || got.Scanned != nil) {
+			t.Errorf("narrowed %v: %+v", narrow, got)
+		}
 	}
 }
