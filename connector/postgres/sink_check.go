@@ -44,6 +44,13 @@ func (s *tableSink) Check(ctx context.Context, output drover.Schema) (connector.
 	}
 	check.Identity = identity + "/" + d.state.Target.sql()
 	check.Notes = d.notes
+	if !s.env.Resume {
+		lines, err := s.stray(ctx, conn, d.state.Target)
+		if err != nil {
+			return check, err
+		}
+		check.Notes = append(check.Notes, lines...)
+	}
 	for _, c := range d.state.Columns {
 		check.Types = append(check.Types, c.Type)
 	}

@@ -60,17 +60,11 @@ func (Local) Open(_ context.Context, path string) (Reader, error) {
 // Put implements Store.
 func (Local) Put(ctx context.Context, path string, data []byte) error {
 	fault.Point(ctx)
-	return write(path, data, os.Rename)
+	return write(path, data)
 }
 
-// PutIfAbsent implements Store.
-func (Local) PutIfAbsent(ctx context.Context, path string, data []byte) error {
-	fault.Point(ctx)
-	return write(path, data, os.Link)
-}
-
-// write gives a durable temporary file its name by place.
-func write(path string, data []byte, place func(from, to string) error) (err error) {
+// write makes a durable temporary file and then gives it its name.
+func write(path string, data []byte) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
@@ -96,7 +90,7 @@ func write(path string, data []byte, place func(from, to string) error) (err err
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if err := place(f.Name(), path); err != nil {
+	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))

@@ -21,9 +21,7 @@ type Object struct {
 	Path    string
 	Size    int64
 	ModTime time.Time
-	// ETag changes with the content. Empty where the system has none.
-	ETag string
-	Dir  bool
+	Dir     bool
 }
 
 // Reader reads ranges of one object.
@@ -44,8 +42,6 @@ type Store interface {
 	Writable(ctx context.Context, dir string) error
 	// Put makes path hold data, whole or not at all.
 	Put(ctx context.Context, path string, data []byte) error
-	// PutIfAbsent is Put, or fs.ErrExist where path exists.
-	PutIfAbsent(ctx context.Context, path string, data []byte) error
 	// Remove deletes an object; one that is gone already is no error.
 	Remove(ctx context.Context, path string) error
 	// Prune removes dir and its ancestors below root as long as they are empty.
@@ -74,12 +70,7 @@ type Store interface {
 // For returns the store that a path of a job belongs to, and the path in its absolute form.
 func For(name string) (Store, string, error) {
 	if i := strings.Index(name, "://"); i > 0 {
-		scheme := strings.ToLower(name[:i])
-		if scheme == "file" {
-			name = name[i+len("://"):]
-		} else {
-			return nil, "", drover.Errorf(drover.Invalid, "%s:// is not supported by this version", scheme).WithHint("give a local path")
-		}
+		return nil, "", drover.Errorf(drover.Invalid, "%s:// is not supported by this version", strings.ToLower(name[:i])).WithHint("give a local path")
 	}
 	if strings.ContainsRune(name, 0) {
 		return nil, "", drover.Errorf(drover.Invalid, "a path holds a NUL byte")

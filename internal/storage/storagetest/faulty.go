@@ -53,11 +53,6 @@ func (f *Faulty) Put(ctx context.Context, path string, data []byte) error {
 	return f.do(func() error { return f.Store.Put(ctx, path, data) })
 }
 
-// PutIfAbsent implements storage.Store.
-func (f *Faulty) PutIfAbsent(ctx context.Context, path string, data []byte) error {
-	return f.do(func() error { return f.Store.PutIfAbsent(ctx, path, data) })
-}
-
 // Remove implements storage.Store.
 func (f *Faulty) Remove(ctx context.Context, path string) error {
 	return f.do(func() error { return f.Store.Remove(ctx, path) })
