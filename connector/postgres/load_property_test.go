@@ -24,7 +24,8 @@ var propertyTypes = []propertyType{
 	{"integer", []string{"-2147483648", "0", "7", "2147483647"}, []string{"0", "7", "-3", "9223372036854775807", "9223372036854775808", "'7'", "NULL"}, "%s // 2"},
 	{"bigint", []string{"-9223372036854775808", "0", "7", "9223372036854775807"}, []string{"0", "7", "-9223372036854775808", "7.0"}, "%s::VARCHAR"},
 	{"boolean", []string{"true", "false"}, []string{"true", "false", "1"}, "NOT %s"},
-	{"date", []string{"'-infinity'", "'0044-03-15 BC'", "'2024-02-29'", "'infinity'"}, []string{"'2024-02-29'", "DATE '1999-12-31'", "'2024-02-30'", "'infinity'", "'2024-2-29'"}, "%s > DATE '2000-01-01'"},
+	// No literal here fails as it is read: which of two conditions meets a row first is nobody's promise.
+	{"date", []string{"'-infinity'", "'0044-03-15 BC'", "'2024-02-29'", "'infinity'"}, []string{"'2024-02-29'", "DATE '1999-12-31'", "'infinity'", "'2024-2-29'"}, "%s > DATE '2000-01-01'"},
 	{"timestamp", []string{"'-infinity'", "'2024-02-29 12:00'", "'2024-02-29'", "'infinity'"}, []string{"'2024-02-29'", "TIMESTAMP '2024-02-29 12:00:00'", "'2024-02-29T12:00:00.5'", "DATE '2024-02-29'"}, "%s IS NULL"},
 	{"timestamptz", []string{"'2024-03-31 01:30Z'", "'2024-03-31 02:30Z'", "'infinity'"}, []string{"'2024-03-31 02:30:00+01'", "'2024-03-31 02:30:00'", "TIMESTAMPTZ '2024-03-31 02:30:00Z'"}, "%s::VARCHAR"},
 	{"uuid", []string{"'ffffffff-0000-0000-0000-000000000001'", "'00000000-0000-0000-0000-000000000001'"}, []string{"'FFFFFFFF-0000-0000-0000-000000000001'", "UUID '00000000-0000-0000-0000-000000000001'"}, "%s::VARCHAR"},

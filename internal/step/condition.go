@@ -5,7 +5,8 @@ package step
 //
 // A leaf compares Column with Values: "=", "<>", "<", "<=", ">", ">=" with one, "in" and "not in" with some; "is null",
 // "is not null" and "true" (a BOOLEAN column by itself) have none. "and" and "or" join Of, "not" negates its only one. NULLs follow
-// SQL's three-valued logic: rows stay where the condition is true.
+// SQL's three-valued logic: rows stay where the condition is true. Conditions have no order: a row that one leaves out never meets
+// another, on which it might have failed.
 type Condition struct {
 	Op     string      `json:"op"`
 	Column string      `json:"column,omitempty"`
