@@ -9,9 +9,9 @@ import (
 	"github.com/droverdata/drover/internal/ledger"
 )
 
-// Rate measures claim and finish, for tasks of several sizes and numbers of drivers' goroutines. An operation is one task.
+// Rate measures claim and finish, for tasks of several sizes and numbers of drivers, each with a ledger of its own. An operation is one task.
 func Rate(b *testing.B, fixture Fixture) {
-	for _, c := range []struct{ drivers, chunks int }{{1, 1}, {8, 1}, {1, 500}} {
+	for _, c := range []struct{ drivers, chunks int }{{1, 1}, {8, 1}, {1, 50}, {8, 50}, {1, 500}, {8, 500}} {
 		b.Run(fmt.Sprintf("drivers=%d/chunks=%d", c.drivers, c.chunks), func(b *testing.B) {
 			h := fixture(b)
 			l := open(b, h)
@@ -25,11 +25,15 @@ func Rate(b *testing.B, fixture Fixture) {
 			if err := l.Start(b.Context(), run.UID, "driver", nil); err != nil {
 				b.Fatal(err)
 			}
+			own := make([]ledger.Ledger, c.drivers)
+			for i := range own {
+				own[i] = open(b, h)
+			}
 			b.ResetTimer()
 			var wg sync.WaitGroup
 			var left atomic.Int64
 			left.Store(int64(b.N))
-			for range c.drivers {
+			for _, l := range own {
 				wg.Go(func() {
 					for left.Add(-1) >= 0 {
 						task, err := l.Claim(b.Context(), run.UID, ledger.Want{Worker: "w", Lease: lease, MaxChunks: c.chunks})
@@ -46,6 +50,7 @@ func Rate(b *testing.B, fixture Fixture) {
 			wg.Wait()
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tasks/s")
+			b.ReportMetric(float64(b.N*c.chunks)/b.Elapsed().Seconds(), "chunks/s")
 		})
 	}
 }
