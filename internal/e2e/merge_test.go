@@ -72,3 +72,71 @@ func TestAPartitionedWriteBeyondTheFileBudgetIsSpooledAndMerged(t *testing.T) {
 	direct := merged(t, 40, 500, "mode: error, max_files: 100000")
 	says(t, direct.must(t, "plan", "job.yaml").stdout, "1 stage", "direct: about 500 partitions x")
 }
+
+// spools are the spools of the runs into out that are not over.
+func (p *place) spools(t *testing.T) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(p.dir, "out", "_drover_staging_*", "*", "spool.staged"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// Rule 7: a spool that is gone is written again. A spool that no receipt names, as a zombie of the first stage leaves it, changes nothing.
+func TestALostSpoolIsWrittenAgainAndAZombiesIsIgnored(t *testing.T) {
+	t.Parallel()
+	p := merged(t, 8, 20, "mode: append, max_files: 1")
+	first := p.must(t, "run", "job.yaml", "--limit-chunks", "5", "--json").summary(t)
+	if first.State != "open" || first.Chunks.Finished != 5 || first.Chunks.Pending != 3 || first.Merge == nil || first.Merge.Total != 0 {
+		t.Fatalf("%+v %+v", first, first.Merge)
+	}
+	spools := p.spools(t)
+	if len(spools) == 0 {
+		t.Fatal("no spools")
+	}
+	data, err := os.ReadFile(spools[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	zombie := filepath.Join(filepath.Dir(filepath.Dir(spools[0])), "s0-c0-t99999")
+	if err := os.Mkdir(zombie, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(zombie, "spool.staged"), data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(spools[len(spools)-1]); err != nil {
+		t.Fatal(err)
+	}
+	r := p.must(t, "run", "job.yaml", "--json")
+	says(t, r.stderr, "finished chunks are gone, and they are done again")
+	s := r.summary(t)
+	if s.State != "finished" || !s.Resumed || s.RowsIn != 640 || s.RowsOut != 640 || s.Files != 20 {
+		t.Errorf("%+v", s)
+	}
+	if got := p.query(t, "SELECT count(*), count(DISTINCT id) FROM read_parquet('out/**/*.parquet')"); got != "640|640" {
+		t.Errorf("rows %s", got)
+	}
+	if left := p.spools(t); len(left) > 0 {
+		t.Errorf("spools stay: %v", left)
+	}
+	says(t, p.must(t, "status", s.Run).stdout, "8 chunks: 8 finished", "merge")
+}
+
+func TestNewAbandonsASpooledRunWithItsSpools(t *testing.T) {
+	t.Parallel()
+	p := merged(t, 8, 20, "mode: overwrite, max_files: 1")
+	p.must(t, "run", "job.yaml", "--limit-chunks", "5")
+	if len(p.spools(t)) == 0 {
+		t.Fatal("no spools")
+	}
+	dry := p.must(t, "run", "job.yaml", "--dry-run", "--json").summary(t)
+	if dry.RowsOut != 640 || dry.Merge != nil {
+		t.Errorf("dry run: %+v", dry)
+	}
+	s := p.must(t, "run", "job.yaml", "--new", "--json").summary(t)
+	if s.Resumed || s.RowsOut != 640 || s.Files != 20 || len(p.spools(t)) > 0 {
+		t.Errorf("%+v, spools %v", s, p.spools(t))
+	}
+}
