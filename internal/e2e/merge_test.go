@@ -140,3 +140,27 @@ func TestNewAbandonsASpooledRunWithItsSpools(t *testing.T) {
 		t.Errorf("%+v, spools %v", s, p.spools(t))
 	}
 }
+
+// The estimate reads a sample of whatever the source is, Postgres too, and steps that see one chunk at a time.
+func TestAPostgresSourceIsSampledForItsPartitions(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.postgres(t)
+	p.sql(t, `CREATE TABLE raw (id bigint PRIMARY KEY, zip text, state text); INSERT INTO raw SELECT g, (g % 40)::text, CASE WHEN g % 10 > 0 THEN 's' || g % 10 END FROM generate_series(1, 4000) g;
+		CREATE INDEX ON raw (zip)`)
+	for name, steps := range map[string]string{"rows": "[{filter: id > 0}]", "chunks": "[{sql: \"SELECT state, zip, count(*) AS n FROM chunk GROUP BY ALL\"}]"} {
+		p.write(t, "job.yaml", `
+name: `+name+`
+source: {postgres: {url: "${DB}", table: raw}}
+chunk: {by: zip}
+steps: `+steps+`
+sink: {files: {path: `+name+`, partition_by: [state], max_files: 1}}
+limits: {workers: 2}
+`)
+		r := p.must(t, "run", "job.yaml", "--json")
+		s := r.summary(t)
+		if s.Merge == nil || s.RowsIn != 4000 || s.Files != 10 {
+			t.Errorf("%s: %+v\n%s", name, s, r.stderr)
+		}
+	}
+}

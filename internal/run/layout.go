@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/bind"
@@ -20,6 +21,8 @@ const (
 	sampleRows, sampleChunkRows = 400_000, 100_000
 	// A sample is of at least so many chunks, where there are, and at most of maxSample.
 	minSample, maxSample = 4, 64
+	// sampleTime bounds the estimate: a source may have to scan a table for each chunk.
+	sampleTime = 5 * time.Second
 	// sampleWhole is the largest chunk, in bytes, that is read whole for an estimate: steps that see one chunk at a time need that.
 	sampleWhole = 64 << 20
 	// rowBytes is the size of a row where nobody knows it.
@@ -95,10 +98,7 @@ func Layout(ctx context.Context, b *bind.Bound, env connector.Env, state json.Ra
 	}
 	seen, err := look(ctx, b, env, state, sink.Partitions(), sample)
 	if err != nil {
-		if ctx.Err() != nil {
-			return l, false, fmt.Errorf("estimate the number of partitions: %w", err)
-		}
-		return l, true, nil // the task that meets the error will tell it
+		return l, false, fmt.Errorf("estimate the number of partitions: %w", err)
 	}
 	l.Partitions, l.Files = seen.estimate(sample, l.Tasks)
 	return l, true, nil
@@ -131,7 +131,7 @@ type seen struct {
 
 type partition struct{ rows, chunks int64 }
 
-// look counts the rows of some chunks by partition.
+// look counts the rows of some chunks by partition, until its time is up or a chunk cannot be read: the task that reads it will tell why.
 func look(ctx context.Context, b *bind.Bound, env connector.Env, state json.RawMessage, columns []string, sample *Sample) (seen, error) {
 	s := seen{whole: true, by: map[string]*partition{}}
 	session, err := duck.Open(ctx, duck.Options{Memory: memory.Divide(env.Memory).Duck, TempDir: env.TempDir, Timezone: env.Timezone})
@@ -139,12 +139,14 @@ func look(ctx context.Context, b *bind.Bound, env connector.Env, state json.RawM
 		return s, err
 	}
 	defer session.Close()
+	limited, cancel := context.WithTimeout(ctx, sampleTime)
+	defer cancel()
 	for _, c := range sample.some() {
 		if !b.Program.RowWise && (c.Bytes == 0 || c.Bytes > sampleWhole) {
 			continue
 		}
-		if err := s.add(ctx, b, session, state, columns, c); err != nil {
-			return s, err
+		if err := s.add(limited, b, session, state, columns, c); err != nil {
+			return s, ctx.Err() // nil unless the run itself is being stopped
 		}
 	}
 	return s, nil
