@@ -223,6 +223,20 @@ func TestRule23RowsScannedWhereItIsKnown(t *testing.T) {
 	}
 }
 
+func TestRule23RowsThatPostgresLeavesOutAreNotKnown(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.postgres(t)
+	p.sql(t, cities)
+	for filter, known := range map[string]bool{"": true, "steps: [{filter: id > 2}]\n": false} {
+		p.write(t, "job.yaml", "name: cities\nsource: {postgres: {url: \"${DB}\", table: raw}}\n"+filter+"sink: {files: {path: out, format: parquet, mode: overwrite}}\n")
+		s := p.must(t, "run", "job.yaml", "--json").summary(t)
+		if known && (s.RowsScanned == nil || *s.RowsScanned != 42 || s.RowsIn != 42) || !known && (s.RowsScanned != nil || s.RowsIn != 40) {
+			t.Errorf("%q: %+v", filter, s)
+		}
+	}
+}
+
 func TestRule21NewKeysOfFiles(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
