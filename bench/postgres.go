@@ -76,13 +76,13 @@ func (p *pair) clear(sql string) func(context.Context) error {
 	}
 }
 
-// makeCompanies fills raw_companies with so many rows, spread over so many zip codes.
+// makeCompanies fills raw_companies with so many rows, spread over so many zip codes: those of one zip lie all over the table.
 func (p *pair) makeCompanies(ctx context.Context, rows, zips int) error {
 	raw, err := os.ReadFile("examples/companies/raw.sql")
 	if err != nil {
 		return err
 	}
-	sql := strings.NewReplacer("$ROWS$", fmt.Sprint(rows), "(i % 300) * 331", fmt.Sprintf("(i %% %d) * %d", zips, 99_000/zips)).Replace(string(raw))
+	sql := strings.NewReplacer("$ROWS$", fmt.Sprint(rows), "(i % 300) * 331", fmt.Sprintf("(h %% %d) * %d", zips, 99_000/zips)).Replace(string(raw))
 	if err := execute(ctx, p.raw, sql); err != nil {
 		return fmt.Errorf("make the companies: %w", err)
 	}

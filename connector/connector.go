@@ -143,6 +143,13 @@ type Uniquer interface {
 	UniqueKeys(ctx context.Context) ([][]string, error)
 }
 
+// TaskSaver is a Source each of whose tasks may cost something beside its own rows, such as a pass over pages that other tasks read too. It
+// is optional.
+type TaskSaver interface {
+	// FewTasks reports whether chunks cut like this are better packed into few tasks.
+	FewTasks(ctx context.Context, chunking drover.Chunking) (bool, error)
+}
+
 // Splitter is a Source that can cut a chunk further: one that needs more memory than there is, of a stage that looks at one row at a
 // time.
 type Splitter interface {

@@ -54,7 +54,7 @@ func (r *runner) process(ctx context.Context, stage int) (end, error) {
 		}
 	}
 	r.events.send(begun)
-	p, err := r.newPool(stage, totals, slots)
+	p, err := r.newPool(ctx, stage, totals, slots)
 	if err != nil {
 		return 0, err
 	}
@@ -84,7 +84,7 @@ type pool struct {
 	inVain   int                               // attempts since the last success that found a server away or were fenced
 }
 
-func (r *runner) newPool(stage int, totals ledger.Totals, slots int) (*pool, error) {
+func (r *runner) newPool(ctx context.Context, stage int, totals ledger.Totals, slots int) (*pool, error) {
 	st := r.plan.Stages[stage]
 	source, err := json.Marshal(r.o.Job.Frame.Source)
 	if err != nil {
@@ -105,7 +105,10 @@ func (r *runner) newPool(stage int, totals ledger.Totals, slots int) (*pool, err
 	}
 	p.want = ledger.Want{Worker: r.driver, Stage: stage, Lease: r.o.Lease, MaxChunks: 1}
 	pending := totals.Chunks[ledger.Pending]
-	few, ok := r.o.Job.Sink.(taskSaver)
+	few, err := r.fewTasks(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("decide how chunks are packed into tasks: %w", err)
+	}
 	switch {
 	case stage > 0:
 		// A merge chunk is a task. --only and --limit-chunks name chunks of the source.
@@ -114,7 +117,7 @@ func (r *runner) newPool(stage int, totals ledger.Totals, slots int) (*pool, err
 	case p.stage.ToSpools:
 		p.want.MaxBytes, p.want.MaxChunks = packed(totals.PendingBytes, pending, int64(slots), spoolBytes)
 	default:
-		p.want.MaxBytes, p.want.MaxChunks = taskSize(totals.PendingBytes, pending, int64(slots), ok && few.FewTasks())
+		p.want.MaxBytes, p.want.MaxChunks = taskSize(totals.PendingBytes, pending, int64(slots), few)
 	}
 	p.want.Only = r.onlyKeys()
 	if r.o.LimitChunks > 0 {

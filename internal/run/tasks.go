@@ -1,13 +1,20 @@
 package run
 
+import (
+	"context"
+
+	"github.com/droverdata/drover/connector"
+)
+
 const (
 	// taskBytes is the most estimated input that neighbouring chunks are packed to, and taskChunks the most chunks.
 	taskBytes  = 64 << 20
 	taskChunks = 500
 	// tasksPerSlot is how many tasks each slot should get at least, so that the slots end together.
 	tasksPerSlot = 4
-	// The same for a sink to which every task costs something: at most 512 MiB of input a task, and two tasks a slot.
+	// The same for a source or a sink to which every task costs something: at most 512 MiB of input a task, and two tasks a slot.
 	fewTasksBytes   = 512 << 20
+	fewTasksChunks  = 2_000
 	fewTasksPerSlot = 2
 	// spoolBytes is the most estimated input of a task that writes a spool. Every merge task opens every spool.
 	spoolBytes = 256 << 20
@@ -18,6 +25,17 @@ const (
 // taskSaver is a sink that leaves something of each task behind, such as a file in every partition.
 type taskSaver interface{ FewTasks() bool }
 
+// fewTasks reports whether tasks are better few, because of the source or the sink.
+func (r *runner) fewTasks(ctx context.Context) (bool, error) {
+	if sink, ok := r.o.Job.Sink.(taskSaver); ok && sink.FewTasks() {
+		return true, nil
+	}
+	if source, ok := r.bound.Source.(connector.TaskSaver); ok {
+		return source.FewTasks(ctx, r.o.Job.Frame.Chunk)
+	}
+	return false, nil
+}
+
 // taskSize returns the most bytes and chunks of a task where so many are pending. For few tasks both are rounded up, so that equal chunks
 // make no more tasks than intended.
 func taskSize(bytes, chunks, slots int64, few bool) (maxBytes int64, maxChunks int) {
@@ -25,7 +43,7 @@ func taskSize(bytes, chunks, slots int64, few bool) (maxBytes int64, maxChunks i
 		pieces := slots * fewTasksPerSlot
 		perTask := (chunks + pieces - 1) / pieces
 		// Chunks differ: a quarter more than an equal share keeps the last of a task's chunks from being left over.
-		return min(fewTasksBytes, max(1, bytes/pieces*5/4)), int(min(taskChunks, max(1, perTask)))
+		return min(fewTasksBytes, max(1, bytes/pieces*5/4)), int(min(fewTasksChunks, max(1, perTask)))
 	}
 	return packed(bytes, chunks, slots, taskBytes)
 }
