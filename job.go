@@ -1,5 +1,7 @@
 package drover
 
+import "time"
+
 // Job is what a user wrote: a name, a frame, a sink, limits.
 type Job struct {
 	Name  string
@@ -8,6 +10,9 @@ type Job struct {
 	// Timezone is the zone of every session that computes on timestamps. Empty means UTC.
 	Timezone string
 	Limits   Limits
+	// Keep is how long runs that are over stay in the ledger: each run that finishes removes the job's older ones. 0 keeps them all. It is
+	// not part of a job's meaning.
+	Keep time.Duration
 	// Ledger is a path (SQLite) or a postgres:// URL. Empty means the default below the working directory.
 	Ledger string
 }

@@ -55,6 +55,9 @@ func (j Job) Validate() error {
 	if err := j.Limits.validate(); err != nil {
 		return under("limits", err)
 	}
+	if j.Keep < 0 {
+		return Errorf(Invalid, "keep is negative: %s", j.Keep).WithField("keep")
+	}
 	return validateZone(j.Timezone)
 }
 

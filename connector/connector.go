@@ -232,6 +232,33 @@ type Sink interface {
 	Close() error
 }
 
+// Pruner is a Sink whose target keeps something of runs that are over. It is optional.
+type Pruner interface {
+	// Prune removes what old runs left beside the data: staged rows and files of those that were given up, receipts of those that are closed.
+	// What is published or committed stays, and so does whatever keeps late attempts out. Runs that this target does not know are
+	// passed over. It is idempotent.
+	Prune(ctx context.Context, old Old) (Pruned, error)
+}
+
+// Old is the runs of one job that are over.
+type Old struct {
+	Job string
+	// Finished were published. Abandoned are given up for good: nobody can resume or retry them.
+	Finished, Abandoned []Run
+	// Age is how long ago a run of the job that neither of them has must have been closed in the target, for its receipts to go too. A
+	// ledger that was pruned without this target at hand has left those.
+	Age time.Duration
+	// DryRun removes nothing, and counts what would be.
+	DryRun bool
+}
+
+// Pruned is what Prune removed.
+type Pruned struct {
+	Receipts, Tables, Files int64
+	// Known are the uids of those runs of Old that wrote to this target.
+	Known map[string]bool
+}
+
 // Local is a Source or a Sink on paths of a machine: another machine that joins a run may have other files there, or none. It is
 // optional. Where the ledger is shared the planner marks the places, and a joiner that does not find the mark is refused (exactness.md 19).
 type Local interface {
@@ -302,6 +329,8 @@ type Definition struct {
 	// OpenSource and OpenSink connect. The value is what NewSource or NewSink returned, filled in.
 	OpenSource func(ctx context.Context, spec drover.Source, env Env) (Source, error)
 	OpenSink   func(ctx context.Context, spec drover.Sink, env Env) (Sink, error)
+	// Receipts says that a finished run leaves receipts in the target, for drover prune to remove.
+	Receipts bool
 }
 
 // Registry is the connectors by name.

@@ -13,5 +13,6 @@ func Definition() connector.Definition {
 		NewSink:    func() drover.Sink { return &Sink{} },
 		OpenSource: openSource,
 		OpenSink:   openSink,
+		Receipts:   true,
 	}
 }

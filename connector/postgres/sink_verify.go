@@ -21,17 +21,25 @@ func (s *tableSink) Verify(ctx context.Context, run connector.Run, receipts iter
 		return nil, err
 	}
 	defer s.release(conn)
-	if st.staged() {
-		err := s.transaction(ctx, conn, "look for the staging table of run "+run.ID, settings{lockTimeout: lockTimeout}, func(tx pgx.Tx) error {
-			g, err := s.lockGate(ctx, tx, run.UID, "FOR UPDATE")
-			if err != nil || g == nil || !g.open {
-				return err
-			}
-			return s.restage(ctx, tx, run, g)
-		})
-		if err != nil {
-			return nil, err
+	done := false
+	err = s.transaction(ctx, conn, "look for what run "+run.ID+" wrote", settings{lockTimeout: lockTimeout}, func(tx pgx.Tx) error {
+		lock := "FOR SHARE"
+		if st.staged() {
+			lock = "FOR UPDATE"
 		}
+		g, err := s.lockGate(ctx, tx, run.UID, lock)
+		if err != nil || g == nil {
+			return err
+		}
+		done = !g.open && g.outcome == published
+		if !g.open {
+			return nil
+		}
+		return s.restage(ctx, tx, run, g)
+	})
+	// A published run was compared before, and its receipts may have been pruned since.
+	if err != nil || done {
+		return nil, err
 	}
 	rows, err := conn.Query(ctx, "SELECT chunk_id, token FROM "+s.receiptTable()+
 		" WHERE run_uid = $1 AND stage = $2 AND token <> 0 ORDER BY chunk_id", run.UID, run.Stage)

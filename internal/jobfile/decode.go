@@ -168,8 +168,11 @@ var wholeNumber = regexp.MustCompile(`^-?[0-9]+$`)
 
 func (d *decoder) integer(n *node, v reflect.Value, path string, f vocabulary.Field) error {
 	want := "a whole number"
-	if f.Bytes {
+	switch {
+	case f.Bytes:
 		want = "a size"
+	case f.Age:
+		want = "a time"
 	}
 	text, err := d.text(n, path, f, want)
 	if err != nil {
@@ -182,6 +185,14 @@ func (d *decoder) integer(n *node, v reflect.Value, path string, f vocabulary.Fi
 				WithHint("write a number with its unit, such as 8GiB, 512MiB or 300MB"))
 		}
 		v.SetInt(bytes)
+		return nil
+	}
+	if f.Age {
+		age, err := ParseAge(text)
+		if err != nil || age == 0 {
+			return d.fail(d.extent(n), drover.Errorf(drover.Invalid, "%s is %s, not a time", path, d.shown(n)).WithHint("%s", ageHint))
+		}
+		v.SetInt(int64(age))
 		return nil
 	}
 	i, err := strconv.ParseInt(text, 10, v.Type().Bits())

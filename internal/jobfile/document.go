@@ -1,6 +1,8 @@
 package jobfile
 
 import (
+	"time"
+
 	"github.com/droverdata/drover"
 )
 
@@ -23,6 +25,9 @@ type Document struct {
 	// Ledger is where runs are recorded: a path (SQLite), or a postgres:// URL to share runs between machines. By
 	// default .drover/ledger.db.
 	Ledger string `json:"ledger,omitempty"`
+	// Keep is how long runs that are over stay in the ledger, such as 90d: a run that finishes removes the job's older ones, as drover
+	// prune does. By default they stay.
+	Keep time.Duration `json:"keep,omitempty" unit:"age"`
 	// Timezone is the zone of every session that computes on timestamps, such as Europe/Paris. By default UTC.
 	Timezone string `json:"timezone,omitempty"`
 }
@@ -41,6 +46,7 @@ func (d *Document) job() drover.Job {
 		Timezone: d.Timezone,
 		Limits:   d.Limits,
 		Ledger:   d.Ledger,
+		Keep:     d.Keep,
 	}
 }
 
@@ -85,5 +91,6 @@ var examples = map[string]string{
 	"table":        "table: companies",
 	"url":          "url: ${DATABASE_URL}",
 	"ledger":       "ledger: .drover/ledger.db",
+	"keep":         "keep: 90d",
 	"timezone":     "timezone: UTC",
 }

@@ -100,6 +100,8 @@ var refusals = []struct {
 	{name: "negative attempts", text: with("limits: {attempts: -1}\n")},
 	{name: "negative max_errors", text: with("limits: {max_errors: -1}\n")},
 	{name: "number out of range", text: with("limits: {workers: 99999999999999999999}\n")},
+	{name: "age without unit", text: with("keep: 90\n")},
+	{name: "no age", text: with("keep: 0d\n")},
 	{name: "size without unit", text: with("limits: {memory: 8}\n")},
 	{name: "size that is none", text: with("limits: {memory: lots}\n")},
 	{name: "size too large", text: with("limits: {memory: 99999999999TB}\n")},

@@ -126,6 +126,8 @@ func (b *schemaBuilder) property(s *jsonschema.Schema, f vocabulary.Field) *json
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{s, variable}}
 	case f.Bytes:
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string", Pattern: sizePattern}, variable}}
+	case f.Age:
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string", Pattern: agePattern}, variable}}
 	case kind == reflect.Bool || kind >= reflect.Int && kind <= reflect.Int64:
 		s.Description = ""
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{s, variable}}

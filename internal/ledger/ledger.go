@@ -97,8 +97,9 @@ type Request struct {
 	Engine string
 }
 
-// Past says which runs of a job History yields.
+// Past says which runs History yields.
 type Past struct {
+	// Job, where not empty, is the job of the runs.
 	Job string
 	// Fingerprint, where not empty, must be the run's.
 	Fingerprint string
@@ -106,6 +107,8 @@ type Past struct {
 	Before string
 	// States are those of the runs that are wanted. At least one.
 	States []RunState
+	// Age, where not 0, is how long ago a run must have ended, by the ledger's clock.
+	Age time.Duration
 }
 
 // Want says what a driver is ready to take.
@@ -252,7 +255,13 @@ type Ledger interface {
 	// were abandoned before they were open did nothing, and are found only where no other fits.
 	// ErrNotFound if there is none.
 	Run(ctx context.Context, job, id string) (Run, error)
-	// History yields runs of one job, the newest first. It streams.
+	// Retire makes a failed run abandoned: nobody can retry it any more. ErrFenced if it is neither.
+	Retire(ctx context.Context, uid, message string) error
+	// Forget removes a run that is finished or abandoned, with its chunks and attempts. ErrFenced if it is neither; one that is not there is
+	// no error.
+	Forget(ctx context.Context, uid string) error
+
+	// History yields runs of one job, or of all, the newest first. It streams.
 	History(ctx context.Context, of Past) iter.Seq2[Run, error]
 	// Runs yields the newest runs first.
 	Runs(ctx context.Context, limit int) ([]Run, error)

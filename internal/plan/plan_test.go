@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
@@ -196,6 +197,7 @@ func TestRule2TheFingerprintIsTheMeaning(t *testing.T) {
 	for name, change := range map[string]func(*drover.Job){
 		"limits":         func(j *drover.Job) { j.Limits = drover.Limits{Workers: 9, Memory: 1} },
 		"ledger":         func(j *drover.Job) { j.Ledger = "elsewhere.db" },
+		"keep":           func(j *drover.Job) { j.Keep = time.Hour },
 		"host of source": func(j *drover.Job) { j.Frame.Source = source("postgres://other/db", "raw_companies") },
 		"credentials":    func(j *drover.Job) { j.Sink = postgres.Into("postgres://you:x@h/db", "clean_companies").Replace() },
 	} {

@@ -11,7 +11,9 @@ import (
 )
 
 // markName is the hidden file by which machines find out that they see the same folders (exactness.md 19).
-func (r *runner) markName() string { return ".drover-mark-" + r.run.UID }
+func (r *runner) markName() string { return markName(r.run.UID) }
+
+func markName(uid string) string { return ".drover-mark-" + uid }
 
 // mark leaves the run's mark beside a local source and a local sink, where other machines may join.
 func (r *runner) mark(ctx context.Context, d *doc) (err error) {

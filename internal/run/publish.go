@@ -12,6 +12,7 @@ import (
 	"github.com/droverdata/drover/internal/fault"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/monitor"
+	"github.com/droverdata/drover/internal/redact"
 )
 
 // publish checks the target against the ledger and makes the result visible. again says that chunks were gone from the target
@@ -123,7 +124,21 @@ func (r *runner) close(ctx context.Context, message string) error {
 		return fmt.Errorf("record that the run is finished: %w", err)
 	}
 	fault.Point(ctx)
+	r.keepRecent(ctx)
 	return nil
+}
+
+// keepRecent removes the job's runs that are older than the job keeps them. The run that has just finished stands whatever becomes of that.
+func (r *runner) keepRecent(ctx context.Context) {
+	if r.o.Job.Keep == 0 || r.o.DryRun {
+		return
+	}
+	_, err := Prune(ctx, r.ledger, PruneOptions{
+		Registry: r.o.Registry, Job: r.plan.Job, Age: r.o.Job.Keep, Sink: r.bound.Sink, Source: r.bound.Source,
+	})
+	if err != nil {
+		r.events.send(monitor.Warning{Text: redact.Passwords(fmt.Sprintf("the run is finished, but older runs could not be removed: %v", err))})
+	}
 }
 
 // othersDid looks what became of a run that cannot be published any more.

@@ -21,6 +21,8 @@ type Field struct {
 	Minimum  *int64
 	// Bytes says that an integer is a size in bytes, written with its unit: the tag `unit:"bytes"`.
 	Bytes bool
+	// Age says that an integer is a time in nanoseconds, written in weeks, days or less: the tag `unit:"age"`.
+	Age bool
 }
 
 // Fields returns the keys of a struct type in the order of its declaration.
@@ -32,7 +34,7 @@ func Fields(t reflect.Type) []Field {
 		if key == "" || key == "-" || !sf.IsExported() {
 			continue
 		}
-		f := Field{Key: key, Index: i, Type: sf.Type, Bytes: sf.Tag.Get("unit") == "bytes"}
+		f := Field{Key: key, Index: i, Type: sf.Type, Bytes: sf.Tag.Get("unit") == "bytes", Age: sf.Tag.Get("unit") == "age"}
 		for option := range strings.SplitSeq(sf.Tag.Get("jsonschema"), ",") {
 			name, value, _ := strings.Cut(option, "=")
 			switch name {

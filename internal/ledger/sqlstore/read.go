@@ -37,7 +37,8 @@ func (s *Store) Run(ctx context.Context, job, id string) (ledger.Run, error) {
 
 const (
 	selectHistory = `SELECT number, ` + runColumns + ` FROM @table(run)
-		WHERE job = $1 AND ($2 = '' OR fingerprint = $2) AND state @any($3) AND number < $4 ORDER BY number DESC LIMIT $5`
+		WHERE ($1 = '' OR job = $1) AND ($2 = '' OR fingerprint = $2) AND state @any($3) AND number < $4
+			AND (CAST($6 AS bigint) = 0 OR finished_at <= @after($6)) ORDER BY number DESC LIMIT $5`
 	historyPage = 50 // runs have large docs
 )
 
@@ -57,7 +58,7 @@ func (s *Store) History(ctx context.Context, of ledger.Past) iter.Seq2[ledger.Ru
 					err := r.Scan(append([]any{&before}, found.dest()...)...)
 					batch = append(batch, found.result())
 					return err
-				}, selectHistory, clean(of.Job), of.Fingerprint, states, before, historyPage)
+				}, selectHistory, clean(of.Job), of.Fingerprint, states, before, historyPage, -of.Age.Microseconds())
 			})
 			if err != nil {
 				break
@@ -70,7 +71,7 @@ func (s *Store) History(ctx context.Context, of ledger.Past) iter.Seq2[ledger.Ru
 			more = len(batch) == historyPage
 		}
 		if err != nil {
-			yield(ledger.Run{}, fmt.Errorf("read the earlier runs of job %s: %w", of.Job, err))
+			yield(ledger.Run{}, fmt.Errorf("read the earlier runs of the ledger: %w", err))
 		}
 	}
 }
