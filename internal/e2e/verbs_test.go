@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -127,17 +128,29 @@ func yamlValue(t *testing.T, text string) any {
 	return v
 }
 
+// commentedKey is a key or step of a starter that its reader may take the # from.
+var commentedKey = regexp.MustCompile(`(?m)^( *)# (- [a-z]+:|[a-z_]+:)`)
+
 // TestInit: the starter job that init writes from a real source can be planned as it is.
 func TestInit(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	tripsFolder(t, p)
 	firmsData(t, p)
+	for name, text := range map[string]string{
+		"words.csv": "order,select,End,plain\n1,a,2026-01-01,x\n", "two.csv": "user name,limit\nann,3\n", "one.csv": "new_name\n1\n",
+		"odd.csv": "\"a\"\"b\",${HOME},\"c,d\",NEW_NAME\n1,2,3,4\n", "nested.json": `{"items":[1,2],"at":{"x":1},"name":"n"}`, "lists.json": `{"items":[1,2]}`,
+	} {
+		p.write(t, name, text)
+	}
+	p.sql(t, `CREATE TABLE odd ("where" inet, "User" jsonb, "from" point, x int4range, n numeric, at timestamptz)`)
 	for _, c := range []struct {
 		source string
-		args   []string
+		alone  int // how many of the commented keys are tried alone too; -1 is all
 		says   []string
 	}{
+		{source: "words.csv", alone: -1}, {source: "two.csv"}, {source: "one.csv"}, {source: "odd.csv"}, {source: "nested.json"}, {source: "lists.json"},
+		{source: p.envValue("DB") + "#odd", alone: -1},
 		{source: "in/", says: []string{"trip_distance", "DOUBLE", "fare amount", "DECIMAL(12,2)"}},
 		{source: p.envValue("DB") + "#public.raw", says: []string{"amount", "DECIMAL(12,2)"}},
 	} {
@@ -148,8 +161,16 @@ func TestInit(t *testing.T) {
 		}
 		text := string(made)
 		says(t, text, append(c.says, "name:", "source:", "sink:", "#")...)
-		if r := p.drover(t, []string{"RAW_URL=" + p.envValue("DB"), "CLEAN_URL=" + p.envValue("DB"), "POSTGRES_URL=" + p.envValue("DB")}, "plan", "made.yaml"); r.code != 0 {
-			t.Errorf("init %s wrote a job that cannot be planned: exit %d\n%s\n%s", filepath.Base(c.source), r.code, r.stderr, text)
+		// As it is, with all of its commented keys, and with each alone.
+		texts := []string{text, commentedKey.ReplaceAllString(text, "$1$2")}
+		for _, at := range commentedKey.FindAllStringSubmatchIndex(text, c.alone) {
+			texts = append(texts, text[:at[3]]+text[at[4]:])
+		}
+		for _, text := range texts {
+			p.write(t, "made.yaml", text)
+			if r := p.drover(t, []string{"RAW_URL=" + p.envValue("DB"), "CLEAN_URL=" + p.envValue("DB"), "POSTGRES_URL=" + p.envValue("DB")}, "plan", "made.yaml"); r.code != 0 {
+				t.Errorf("init %s wrote a job that cannot be planned: exit %d\n%s\n%s", filepath.Base(c.source), r.code, r.stderr, text)
+			}
 		}
 		if err := os.Remove(filepath.Join(p.dir, "made.yaml")); err != nil {
 			t.Fatal(err)

@@ -28,18 +28,26 @@ name: %[1]s
 		return nil, err
 	}
 	writeColumns(&b, schema)
-	writeChunk(&b, schema)
-	writeSteps(&b, schema)
+	e := examplesOf(schema)
+	writeChunk(&b, e)
+	writeSteps(&b, e)
 	if sink == nil {
 		b.WriteString(`sink:
   files:
     path: ` + scalarText("out/"+name+"/") + `
     format: parquet          # parquet | csv | json | arrow
     mode: error              # error (refuse to write where there is data) | append | overwrite | overwrite_partitions
-    # partition_by: [` + exampleColumn(schema) + `]
 `)
-	} else if err := writePart(&b, "sink", sink.Connector(), sink, "${CLEAN_URL}"); err != nil {
-		return nil, err
+		if e.partition != "" {
+			b.WriteString("    # partition_by: [" + scalarText(e.partition) + "]\n")
+		}
+	} else {
+		if err := writePart(&b, "sink", sink.Connector(), sink, "${CLEAN_URL}"); err != nil {
+			return nil, err
+		}
+		if sink.Connector() == "postgres" {
+			b.WriteString("    # mode: replace          # error (the default: refuse a table with rows) | append | replace | upsert, which needs key: [COLUMN]\n")
+		}
 	}
 	b.WriteString(`
 # limits: {workers: 4, memory: 4GiB}     # by default what the machine has
@@ -108,48 +116,6 @@ func writeColumns(b *strings.Builder, schema drover.Schema) {
 		}
 		fmt.Fprintf(b, "    #   %-*s  %s\n", width, comment(scalarText(c.Name)), typ)
 	}
-}
-
-func writeChunk(b *strings.Builder, schema drover.Schema) {
-	fmt.Fprintf(b, `
-# How the source is cut; by default by size.
-chunk:
-  # by: %-20s # one chunk for each value
-  # rows: 100000             # or chunks of about so many rows
-
-`, exampleColumn(schema))
-}
-
-func writeSteps(b *strings.Builder, schema drover.Schema) {
-	column := exampleColumn(schema)
-	expression := sqlName(schema)
-	fmt.Fprintf(b, `# What happens to the rows, in this order. Expressions are DuckDB SQL.
-steps:
-  # - filter: %s
-  # - set: {%s: %s}
-  # - rename: {%s: new_name}
-  # - drop: [%s]
-
-`, scalarText(expression+" IS NOT NULL"), column, scalarText(expression), column, column)
-}
-
-// exampleColumn is a column to show in an example: the first.
-func exampleColumn(schema drover.Schema) string {
-	if len(schema) == 0 {
-		return "id"
-	}
-	return comment(scalarText(schema[0].Name))
-}
-
-// sqlName is the example column as an expression names it.
-func sqlName(schema drover.Schema) string {
-	if len(schema) == 0 {
-		return "id"
-	}
-	if name := schema[0].Name; !bareWord.MatchString(name) {
-		return `"` + strings.ReplaceAll(comment(name), `"`, `""`) + `"`
-	}
-	return schema[0].Name
 }
 
 // comment keeps text on one line.

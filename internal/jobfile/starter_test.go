@@ -1,6 +1,7 @@
 package jobfile
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -52,15 +53,30 @@ func TestStarter(t *testing.T) {
 			if err := compiled(t).Validate(v); err != nil {
 				t.Error(err)
 			}
-			// The examples in the comments are right, too.
-			for _, comment := range []string{"  # - ", "  # by: "} {
-				text = []byte(strings.ReplaceAll(string(text), comment, strings.Replace(comment, "# ", "", 1)))
-			}
-			if f := parse(t, string(text), opts); len(f.Job.Frame.Steps) != 4 || f.Job.Frame.Chunk.By != "id" {
-				t.Errorf("with its examples: %+v", f.Job.Frame)
+			for what, text := range uncommented(string(text)) {
+				f, err := Parse("job.yaml", []byte(text), opts)
+				if err != nil {
+					t.Errorf("%s: %v\n%s", what, err, text)
+				} else if v, ok := value(t, text); !ok || compiled(t).Validate(v) != nil {
+					t.Errorf("%s: the schema refuses it\n%s", what, text)
+				}
+				if what == "all" && (len(f.Job.Frame.Steps) != 4 || f.Job.Frame.Chunk.By != "id") {
+					t.Errorf("with its examples: %+v", f.Job.Frame)
+				}
 			}
 		})
 	}
+}
+
+var commentedKey = regexp.MustCompile(`(?m)^( *)# (- [a-z]+:|[a-z_]+:)`)
+
+// uncommented is a starter with each of its commented keys and steps alone, and with all of them.
+func uncommented(text string) map[string]string {
+	made := map[string]string{"all": commentedKey.ReplaceAllString(text, "$1$2")}
+	for _, at := range commentedKey.FindAllStringSubmatchIndex(text, -1) {
+		made[text[at[4]:at[5]]] = text[:at[3]] + text[at[4]:]
+	}
+	return made
 }
 
 // Whatever a source's path and columns are called, the starter file parses and names them.
