@@ -111,14 +111,14 @@ func (f runErrors) text() string {
 		}
 		fmt.Fprintf(&b, "\n%s\n", text)
 		if hint != "" {
-			fmt.Fprintf(&b, "  hint      %s\n", hint)
+			fmt.Fprintf(&b, "  hint      %s\n", human.Printable(hint))
 		}
 		for i, c := range group {
 			if i == mostKeys {
 				fmt.Fprintf(&b, "  and %s more (--json has them all)\n", human.Plural(int64(len(group)-i), "chunk"))
 				break
 			}
-			fmt.Fprintf(&b, "  chunk     %s · %s\n", c.Key, c.tries())
+			fmt.Fprintf(&b, "  chunk     %s · %s\n", human.Key(c.Key), c.tries())
 		}
 	}
 	fmt.Fprintf(&b, "\n%s\n", human.Line("retry only these", f.Retry))

@@ -14,6 +14,7 @@ import (
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/connector/all"
 	"github.com/droverdata/drover/internal/bind"
+	"github.com/droverdata/drover/internal/human"
 	"github.com/droverdata/drover/internal/jobfile"
 	"github.com/droverdata/drover/internal/monitor"
 	"github.com/droverdata/drover/internal/profile"
@@ -111,14 +112,17 @@ func (a *app) profile(ctx context.Context, path string, file *jobfile.File, f pr
 		Registry: registry, Job: file.Job, Engine: engine, Memory: s.memory, Cores: runtime.GOMAXPROCS(0),
 		Chunks: f.chunks, Only: f.only, TempDir: dir, Warn: a.warn,
 		Measured: func(done, of int, key string) {
-			_, _ = fmt.Fprintf(a.err, "measured %d of %d chunks: %s\n", done, of, key)
+			_, _ = fmt.Fprintf(a.err, "measured %d of %d chunks: %s\n", done, of, human.Key(key))
 		},
 	})
 	if err != nil {
 		return err
 	}
-	if err := drawChart(f.chart, report); err != nil {
-		return err
+	if f.chart != "" {
+		if err := drawChart(f.chart, report); err != nil {
+			return err
+		}
+		a.errorf("%s", block("wrote", f.chart))
 	}
 	if f.write {
 		if err := a.writeCast(ctx, path, file, f.set, report, dir); err != nil {
@@ -137,9 +141,6 @@ func (a *app) profile(ctx context.Context, path string, file *jobfile.File, f pr
 }
 
 func drawChart(path string, r profile.Report) error {
-	if path == "" {
-		return nil
-	}
 	var b bytes.Buffer
 	draw := r.WriteSVG
 	if strings.HasSuffix(path, ".html") {
@@ -184,7 +185,11 @@ func (a *app) writeCast(ctx context.Context, path string, file *jobfile.File, se
 	if err := bound.Close(); err != nil {
 		return err
 	}
-	return replaceFile(path, edited)
+	if err := replaceFile(path, edited); err != nil {
+		return err
+	}
+	a.errorf("%s", block("wrote", path+": the cast step is its last now"))
+	return nil
 }
 
 // replaceFile writes a file anew, whole or not at all.

@@ -149,7 +149,12 @@ func TestInit(t *testing.T) {
 		alone  int // how many of the commented keys are tried alone too; -1 is all
 		says   []string
 	}{
-		{source: "words.csv", alone: -1}, {source: "two.csv"}, {source: "one.csv"}, {source: "odd.csv"}, {source: "nested.json"}, {source: "lists.json"},
+		{source: "words.csv", alone: -1},
+		{source: "two.csv"},
+		{source: "one.csv"},
+		{source: "odd.csv"},
+		{source: "nested.json"},
+		{source: "lists.json"},
 		{source: p.envValue("DB") + "#odd", alone: -1},
 		{source: "in/", says: []string{"trip_distance", "DOUBLE", "fare amount", "DECIMAL(12,2)"}},
 		{source: p.envValue("DB") + "#public.raw", says: []string{"amount", "DECIMAL(12,2)"}},

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
@@ -17,8 +18,37 @@ const labelWidth = 18
 
 // Line sets a label and a text in two columns: "published         clean_companies: 12 rows".
 func Line(label, text string) string {
+	label, text = Printable(label), Printable(text)
 	pad := max(labelWidth-utf8.RuneCountInString(label), 2)
 	return strings.TrimRight(label+strings.Repeat(" ", pad)+text, " ")
+}
+
+// Printable makes text of any origin safe to show: what a terminal would obey, or would not show, is escaped, line breaks too.
+func Printable(text string) string {
+	if !strings.ContainsFunc(text, hidden) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if hidden(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+func hidden(r rune) bool { return r != '\t' && !unicode.IsGraphic(r) }
+
+// Key writes the key of a chunk, which may be any value: on one line, its middle left out if it is long.
+func Key(key string) string {
+	const most = 80
+	r := []rune(Printable(key))
+	if len(r) <= most {
+		return string(r)
+	}
+	return string(r[:most/2]) + "…" + string(r[len(r)-most/2+1:])
 }
 
 // Count writes a number with separators: "2,204".
@@ -51,9 +81,11 @@ func Data(bytes int64) string { return humanize.Bytes(uint64(max(bytes, 0))) }
 // Memory writes an amount of memory in binary units: "214 MiB".
 func Memory(bytes int64) string { return humanize.IBytes(uint64(max(bytes, 0))) }
 
-// Span writes a time to the second: "0.4s", "3s", "2m10s", "1h05m".
+// Span writes a time in about two digits: "23ms", "0.4s", "3s", "2m10s", "1h05m".
 func Span(d time.Duration) string {
 	switch {
+	case d > 0 && d < 95*time.Millisecond:
+		return fmt.Sprintf("%dms", max(d.Round(time.Millisecond), time.Millisecond).Milliseconds())
 	case d < 10*time.Second:
 		return strconv.FormatFloat(math.Round(d.Seconds()*10)/10, 'f', -1, 64) + "s"
 	case d < time.Minute:

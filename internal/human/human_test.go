@@ -1,6 +1,7 @@
 package human_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,10 @@ func TestTexts(t *testing.T) {
 		{human.Short(1_840_000), "1.8M"},
 		{human.Short(12_000_000), "12M"},
 		{human.Span(400 * time.Millisecond), "0.4s"},
+		{human.Span(0), "0s"},
+		{human.Span(200 * time.Microsecond), "1ms"},
+		{human.Span(23 * time.Millisecond), "23ms"},
+		{human.Span(99 * time.Millisecond), "0.1s"},
 		{human.Span(3 * time.Second), "3s"},
 		{human.Span(130 * time.Second), "2m10s"},
 		{human.Span(65 * time.Minute), "1h05m"},
@@ -26,6 +31,11 @@ func TestTexts(t *testing.T) {
 		{human.Line("plan", "12 chunks"), "plan              12 chunks"},
 		{human.Line("prüfung", "12"), "prüfung           12"},
 		{human.Line("a-very-long-label", "x"), "a-very-long-label  x"},
+		{human.Line("hint\x1b[2J", "a\r\nb\u202ec\t\u00a0d"), `hint\x1b[2J       a\r\nb\u202ec` + "\t\u00a0d"},
+		{human.Key("10016"), "10016"},
+		{human.Key("a\nb"), `a\nb`},
+		{human.Key(strings.Repeat("ä", 79) + "ö"), strings.Repeat("ä", 79) + "ö"},
+		{human.Key(strings.Repeat("ä", 500) + "ö"), strings.Repeat("ä", 40) + "…" + strings.Repeat("ä", 38) + "ö"},
 		{human.Line("nothing", ""), "nothing"},
 	} {
 		if c.got != c.want {

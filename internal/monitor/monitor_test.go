@@ -159,3 +159,15 @@ func TestMeter(t *testing.T) {
 		t.Errorf("after a standstill: %+v", p)
 	}
 }
+
+func TestWhatATerminalWouldObeyIsShownEscaped(t *testing.T) {
+	hostile := "a\x1b[2J\r\nb" + strings.Repeat("c", 10_000)
+	out := show(Options{}, ChunkFailed{By: "k\x07", Key: hostile, Attempts: 1, Final: true, Error: &drover.Error{Kind: drover.Overrun, Message: hostile, Hint: "\x1b]0;t\x07"}},
+		Warning{Text: hostile[:9]}, Ended{Run: "r-k3f9", State: "failed", Total: 1, Failed: 1})
+	if strings.ContainsAny(out, "\x1b\r\x07") || !strings.Contains(out, `a\x1b[2J\r\nb`) {
+		t.Errorf("%q", out)
+	}
+	if len(out) > 2000 {
+		t.Errorf("%d bytes for one chunk", len(out))
+	}
+}

@@ -65,19 +65,23 @@ func (s *story) planned(e Planned) []string {
 	}
 	lines := []string{human.Line(e.Job, e.Source+" -> "+e.Sink), human.Line("plan", plan)}
 	for _, n := range e.Notes {
-		lines = append(lines, human.Line("", cut(n)))
+		lines = append(lines, human.Line("", cut(n, longestNote)))
 	}
 	return lines
 }
 
-// longestNote is how much of a note a run shows, in characters; the plan shows it whole.
-const longestNote = 110
+const (
+	// longestNote is how much of a note a run shows, in characters; the plan shows it whole.
+	longestNote = 110
+	// longestError is how much of an error is shown, in characters; the ledger has all of it.
+	longestError = 1000
+)
 
-func cut(note string) string {
-	if runes := []rune(note); len(runes) > longestNote {
-		return string(runes[:longestNote-1]) + "…"
+func cut(text string, most int) string {
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most-1]) + "…"
 	}
-	return note
+	return text
 }
 
 func (s *story) opened(e Opened) []string {
@@ -104,16 +108,16 @@ func (s *story) failed(e ChunkFailed) {
 	text := "  " + Failure(e.By, e.Key, e.Error, e.Attempts)
 	if e.Error != nil && e.Error.Kind == drover.Overrun && e.Error.Hint != "" {
 		// The same command would end the same way: this one needs another flag.
-		text += fmt.Sprintf("\n  %-16s  %s", "", e.Error.Hint)
+		text += fmt.Sprintf("\n  %-16s  %s", "", human.Printable(e.Error.Hint))
 	}
 	s.failures = append(s.failures, text)
 }
 
 // Failure describes a failed chunk on one line: "zip_code=10016  step 2 (set): could not convert 'n/a' · 1 attempt".
 func Failure(by, key string, err *drover.Error, attempts int) string {
-	where := key
+	where := human.Key(key)
 	if by != "" {
-		where = by + "=" + key
+		where = human.Printable(by) + "=" + where
 	}
 	what := "unknown error"
 	if err != nil {
@@ -132,7 +136,7 @@ func OneLine(err *drover.Error) string {
 	if err.Sample != "" && !strings.Contains(text, err.Sample) {
 		text += " · value " + err.Sample
 	}
-	return strings.Join(strings.Fields(text), " ")
+	return human.Printable(cut(strings.Join(strings.Fields(text), " "), longestError))
 }
 
 func (s *story) ended(e Ended) []string {

@@ -38,7 +38,7 @@ func (p Plan) WriteText(w io.Writer, t Totals) error {
 			if t.Workers > 0 {
 				line(&b, "resources", human.Plural(int64(t.Workers), "worker")+", "+human.Memory(t.Memory))
 			}
-			line(&b, "reading", "each chunk is one snapshot of the source, the run is not: rows that change while it runs may be seen as they were or as they are")
+			line(&b, "reading", s.reading())
 			line(&b, "time zone", p.Timezone)
 		}
 		s.write(&b)
@@ -46,6 +46,14 @@ func (p Plan) WriteText(w io.Writer, t Totals) error {
 	line(&b, "fingerprint", p.Fingerprint)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// reading says what a run sees of a source that changes meanwhile.
+func (s Stage) reading() string {
+	if s.Source.Connector == "files" {
+		return "each file as it was when the run began: one that changes while it runs is an error"
+	}
+	return "each chunk is one snapshot of the source, the run is not: rows that change while it runs may be seen as they were or as they are"
 }
 
 func (s Stage) write(b *strings.Builder) {

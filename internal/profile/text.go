@@ -73,10 +73,11 @@ func seconds(s float64) string { return human.Span(time.Duration(s * float64(tim
 // shorten keeps a table readable where keys are paths.
 func shorten(key string) string {
 	const most = 32
-	if r := []rune(key); len(r) > most {
+	r := []rune(human.Printable(key))
+	if len(r) > most {
 		return "…" + string(r[len(r)-most+1:])
 	}
-	return key
+	return string(r)
 }
 
 // CastStep writes a cast step as a job file has it, indented by indent.
