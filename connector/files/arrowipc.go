@@ -34,6 +34,12 @@ func openArrow(ctx context.Context, store storage.Store, path string) (_ *arrowF
 			err = errors.Join(err, r.Close())
 		}
 	}()
+	// arrow-go panics at some schemas, such as lists of the fixed size 0.
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+		}
+	}()
 	var magic [6]byte
 	if _, err := r.ReadAt(magic[:], 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err

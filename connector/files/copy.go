@@ -61,7 +61,7 @@ func (s *sink) copy(ctx context.Context, session *duck.Session, output drover.Sc
 	}
 	folders, exprs := s.folders(output)
 	data := s.inFiles(output)
-	columns := idents(data.Names())
+	columns := copied(data)
 	if s.format() == formatJSON {
 		columns = jsonLine(data)
 	}
@@ -78,6 +78,18 @@ func (s *sink) copy(ctx context.Context, session *duck.Session, output drover.Sc
 			"FILE_EXTENSION "+duck.Literal(strings.TrimPrefix(stagedSuffix, ".")), "OVERWRITE_OR_IGNORE")
 	}
 	return session.Exec(ctx, fmt.Sprintf("COPY (%s) TO %s (%s)", sql, duck.Literal(target), strings.Join(options, ", ")))
+}
+
+// copied is what COPY is fed with. It writes a NULL of a list of fixed size with levels that only DuckDB reads back.
+func copied(columns drover.Schema) string {
+	exprs := make([]string, len(columns))
+	for i, c := range columns {
+		exprs[i] = duck.Ident(c.Name)
+		if t := duck.OpenLists(c.Type); t != c.Type {
+			exprs[i] += "::" + t + " AS " + exprs[i]
+		}
+	}
+	return strings.Join(exprs, ", ")
 }
 
 // inFiles returns the columns that lie in the files.

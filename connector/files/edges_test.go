@@ -1,6 +1,7 @@
 package files
 
 import (
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -313,4 +314,16 @@ func TestAThousandSmallFilesInOneTask(t *testing.T) {
 	defer closed(t, rel)
 	want(t, "sums", rowsOf(t, s, "SELECT count(*), sum(id), sum(k), count(DISTINCT __drover_tag) FROM "+rel.All()), "10000|49995000|4995000|1000")
 	t.Logf("%d files in %v", len(r.chunks), time.Since(began))
+}
+
+// A stream by pyarrow of one column of lists of the fixed size 0, at which arrow-go panics.
+func TestASchemaThatArrowGoPanicsAtIsRefused(t *testing.T) {
+	raw, err := base64.StdEncoding.DecodeString("/////6gAAAAQAAAAAAAKAAwABgAFAAgACgAAAAABBAAMAAAACAAIAAAABAAIAAAABAAAAAEAAAAEAAAA1P///wAAARAUAAAAHAAAAAQAAAABAAAAJAAAAAEAAABhAAAABAAEAAQAAAAQABQACAAGAAcADAAAABAAEAAAAAAAAQIQAAAAIAAAAAQAAAAAAAAABAAAAGl0ZW0AAAAACAAMAAgABwAIAAAAAAAAAQgAAAD/////AAAAAA==")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write(t, dir+"/a.arrow", string(raw))
+	_, err = read(t, In(dir), drover.Chunking{})
+	wantError(t, err, drover.Refused, "a.arrow is not readable as Arrow IPC")
 }

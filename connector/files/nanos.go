@@ -33,6 +33,7 @@ type checked struct {
 // is below without a word. Most files of pandas and Spark have such a type and no such digit, so the values decide, and not the type: those
 // of the kept columns are decoded once more. That costs 2 ns a value (INT96: 6) beside DuckDB's own reading, and no file without such a
 // column is opened. TIMESTAMP(NANOS) without a zone is TIMESTAMP_NS to DuckDB, which is exact.
+// Arrow's durations are refused (durations.go).
 func (r *relation) Check(ctx context.Context, columns []string) error {
 	if r.sv.Format != formatParquet {
 		return nil
@@ -47,6 +48,9 @@ func (r *relation) Check(ctx context.Context, columns []string) error {
 		kind := r.kind[path]
 		has, known := fine[kind]
 		if !known {
+			if err := refuseDurations(ctx, r.session, path, columns); err != nil {
+				return err
+			}
 			var err error
 			if has, err = cutsNanoseconds(ctx, r.session, path); err != nil {
 				return err

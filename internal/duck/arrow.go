@@ -81,6 +81,9 @@ func (f *ArrowFiller) Fill(out Chunk, projection []int, rec arrow.RecordBatch) e
 	// DuckDB takes the array over; the schema stays ours. Releasing what was taken over does nothing.
 	defer cdata.ReleaseCArrowSchema((*cdata.CArrowSchema)(schema))
 	defer cdata.ReleaseCArrowArray((*cdata.CArrowArray)(array))
+	if err := settleStructs(array, schema); err != nil {
+		return fmt.Errorf("convert an Arrow batch: %w", err)
+	}
 	if err := arrowError(C.duckdb_data_chunk_from_arrow(f.s.con.Ptr, array, f.converted, &f.batch.Ptr)); err != nil {
 		return fmt.Errorf("convert an Arrow batch: %w", err)
 	}

@@ -1,11 +1,13 @@
 package duck
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/extensions"
 	"github.com/apache/arrow-go/v18/arrow/memory/mallocator"
 
 	"github.com/droverdata/drover"
@@ -32,13 +34,16 @@ func scanOf(t *testing.T, s *Session, typ arrow.DataType, json string) string {
 	}
 	t.Cleanup(filler.Close)
 	sql, remove, err := s.AddScan(columns, func() (Filler, error) {
-		done := false
+		from := int64(0)
 		return func(out Chunk, projection []int) (int, error) {
-			if done {
+			to := min(from+VectorSize, rec.NumRows())
+			if from == to {
 				return 0, nil
 			}
-			done = true
-			return int(rec.NumRows()), filler.Fill(out, projection, rec)
+			part := rec.NewSlice(from, to)
+			defer part.Release()
+			from = to
+			return int(part.NumRows()), filler.Fill(out, projection, part)
 		}, nil
 	})
 	if err != nil {
@@ -79,5 +84,46 @@ func TestArrowValuesThatDuckDBWouldCutAreRefused(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// A batch of more rows than a vector is read in slices; the fields of structs, at any depth, are those of their own rows.
+func TestStructsOfLaterSlicesKeepTheirRows(t *testing.T) {
+	inner := arrow.StructOf(arrow.Field{Name: "x", Type: arrow.PrimitiveTypes.Int64, Nullable: true}, arrow.Field{Name: "t", Type: arrow.BinaryTypes.String, Nullable: true})
+	typ := arrow.StructOf(
+		arrow.Field{Name: "n", Type: inner, Nullable: true},
+		arrow.Field{Name: "b", Type: arrow.FixedWidthTypes.Boolean, Nullable: true},
+		arrow.Field{Name: "f", Type: arrow.FixedSizeListOf(2, arrow.PrimitiveTypes.Int64), Nullable: true},
+		arrow.Field{Name: "l", Type: arrow.ListOf(inner), Nullable: true},
+	)
+	var json, want []string
+	for i := range 3*VectorSize - 100 {
+		switch {
+		case i%7 == 3:
+			json, want = append(json, "null"), append(want, "NULL")
+		case i%7 == 5:
+			json = append(json, fmt.Sprintf(`{"n": null, "b": null, "f": [%d, null], "l": [{"x": %d, "t": null}]}`, i, i))
+			want = append(want, fmt.Sprintf("{'n': NULL, 'b': NULL, 'f': [%d, NULL], 'l': [{'x': %d, 't': NULL}]}", i, i))
+		default:
+			json = append(json, fmt.Sprintf(`{"n": {"x": %d, "t": "t%d"}, "b": %t, "f": null, "l": []}`, i, i, i%3 == 0))
+			want = append(want, fmt.Sprintf("{'n': {'x': %d, 't': t%d}, 'b': %t, 'f': NULL, 'l': []}", i, i, i%3 == 0))
+		}
+	}
+	s := open(t, Options{})
+	if got := texts(t, s, "SELECT v FROM "+scanOf(t, s, typ, "["+strings.Join(json, ",")+"]")); got != strings.Join(want, "\n") {
+		lines := strings.Split(got, "\n")
+		for i := range want {
+			if i >= len(lines) || lines[i] != want[i] {
+				t.Fatalf("row %d of %d: got %s, want %s", i, len(lines), lines[min(i, len(lines)-1)], want[i])
+			}
+		}
+	}
+}
+
+// The canonical 8-bit boolean is a boolean.
+func TestBool8IsBoolean(t *testing.T) {
+	s := open(t, Options{})
+	if got := texts(t, s, "SELECT v FROM "+scanOf(t, s, extensions.NewBool8Type(), `[true, false, null]`)); got != "true\nfalse\nNULL" {
+		t.Errorf("got %s", got)
 	}
 }

@@ -71,6 +71,8 @@ func arrowType(t arrow.DataType) (string, bool) {
 			return "UUID", true
 		case "arrow.json":
 			return "JSON", true
+		case "arrow.bool8":
+			return "BOOLEAN", true
 		}
 		return arrowType(t.StorageType())
 	}

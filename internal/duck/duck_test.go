@@ -272,3 +272,15 @@ func TestDescribe(t *testing.T) {
 		t.Fatal(s)
 	}
 }
+
+func TestOpenLists(t *testing.T) {
+	for typ, want := range map[string]string{
+		"INTEGER": "INTEGER", "INTEGER[3]": "INTEGER[]", "INTEGER[3][][2]": "INTEGER[][][]",
+		`STRUCT("a[3]" INTEGER[3], "q"" [4]" BIGINT)`: `STRUCT("a[3]" INTEGER[], "q"" [4]" BIGINT)`,
+		"ENUM('x[1]', 'it''s [2]')[5]":                "ENUM('x[1]', 'it''s [2]')[]", "MAP(VARCHAR, DOUBLE[2])": "MAP(VARCHAR, DOUBLE[])",
+	} {
+		if got := OpenLists(typ); got != want {
+			t.Errorf("%s: got %s, want %s", typ, got, want)
+		}
+	}
+}

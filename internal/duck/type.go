@@ -16,6 +16,31 @@ func Ident(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`
 // Literal quotes a text.
 func Literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
+// OpenLists is a type's SQL spelling with a list of any size for each list of a fixed one, at any depth.
+func OpenLists(typ string) string {
+	var b strings.Builder
+	var quote rune // of the name or the text that we are in
+	size := false
+	for _, c := range typ {
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0 // of a doubled quote, the second opens it again
+			}
+		case c == '"' || c == '\'':
+			quote = c
+		case c == '[':
+			size = true
+		case c == ']':
+			size = false
+		case size:
+			continue
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
 // logicalType turns a type's SQL spelling into DuckDB's type object, which the caller destroys.
 func (s *Session) logicalType(name string) (db.LogicalType, error) {
 	st, err := s.Prepare("SELECT CAST(NULL AS " + name + ")")
