@@ -98,10 +98,10 @@ func TestStructsOfLaterSlicesKeepTheirRows(t *testing.T) {
 	)
 	var json, want []string
 	for i := range 3*VectorSize - 100 {
-		switch {
-		case i%7 == 3:
+		switch i % 7 {
+		case 3:
 			json, want = append(json, "null"), append(want, "NULL")
-		case i%7 == 5:
+		case 5:
 			json = append(json, fmt.Sprintf(`{"n": null, "b": null, "f": [%d, null], "l": [{"x": %d, "t": null}]}`, i, i))
 			want = append(want, fmt.Sprintf("{'n': NULL, 'b': NULL, 'f': [%d, NULL], 'l': [{'x': %d, 't': NULL}]}", i, i))
 		default:
