@@ -61,6 +61,7 @@ func TestCheckRefusals(t *testing.T) {
 		"cascading foreign key":     {Sink{Table: "parent", Mode: Replace}, id, []string{"child_id_fkey of child", "DEFERRABLE"}},
 		"inheritance":               {Sink{Table: "elder", Mode: Replace}, id, []string{"heir"}},
 		"no replica identity":       {Sink{Table: "unkeyed", Mode: Replace}, id, []string{"publication p", "REPLICA IDENTITY"}},
+		"objects of one database":   {Sink{Table: "fresh"}, "regclass[]", []string{"column id", "regclass[]", `"id"::text`}},
 		"type of another database":  {Sink{Table: "fresh"}, "mood", []string{"column id", "of type mood", "does not have"}},
 		"collation of another one":  {Sink{Table: "fresh"}, "text COLLATE", []string{"column id", "collation"}},
 		"untouched type":            {Sink{Table: "plain", Mode: Append}, "integer", []string{"column id is integer in the source and bigint in public.plain"}},

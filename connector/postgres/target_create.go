@@ -25,7 +25,7 @@ func newColumns(ctx context.Context, conn *pgx.Conn, output drover.Schema) ([]si
 			return nil, err
 		}
 		if untouched(out) {
-			if err := typeExists(ctx, conn, out.Name, typ, collation); err != nil {
+			if err := typeExists(ctx, conn, out, typ, collation); err != nil {
 				return nil, err
 			}
 		}
@@ -47,20 +47,24 @@ func creatable(name string) error {
 }
 
 // typeExists refuses a source type that the target database does not have.
-func typeExists(ctx context.Context, conn *pgx.Conn, column, typ, collation string) error {
+func typeExists(ctx context.Context, conn *pgx.Conn, out drover.Column, typ, collation string) error {
 	var there, collates bool
 	err := conn.QueryRow(ctx, `SELECT to_regtype($1) IS NOT NULL, $2 = '' OR EXISTS (SELECT FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
 		WHERE $2 IN (quote_ident(c.collname), quote_ident(n.nspname) || '.' || quote_ident(c.collname)))`, typ, collation).Scan(&there, &collates)
 	if err != nil && !hasState(err, "42601") {
 		return wrap(err, "look up type "+typ)
 	}
+	convert := fmt.Sprintf("cast: {%s: VARCHAR}", out.Name)
+	if out.Type == "" { // no step can read it
+		convert = fmt.Sprintf("cast it in source.postgres.query: %s::text", quote(out.Name))
+	}
 	if err != nil || !there {
-		return columnError(column, "column %s is of type %s, which the target database does not have", column, typ).
-			WithHint("create the type or its extension there, or cast: {%s: VARCHAR}", column)
+		return columnError(out.Name, "column %s is of type %s, which the target database does not have", out.Name, typ).
+			WithHint("create the type or its extension there, or %s", convert)
 	}
 	if !collates {
-		return columnError(column, "column %s has the collation %s, which the target database does not have", column, collation).
-			WithHint("create the collation there, or cast: {%s: VARCHAR}", column)
+		return columnError(out.Name, "column %s has the collation %s, which the target database does not have", out.Name, collation).
+			WithHint("create the collation there, or %s", convert)
 	}
 	return nil
 }

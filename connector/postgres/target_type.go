@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -97,9 +98,18 @@ func elementType(duckdb string) (string, bool) {
 // untouched reports whether a column repeats a Postgres source's column, in that column's own type.
 func untouched(c drover.Column) bool { return c.From != "" && c.Native != "" }
 
+// objectType matches the types whose values are OIDs of catalog rows: moved to another database, they would silently mean another object, or none.
+var objectType = regexp.MustCompile(`^reg(class|collation|config|dictionary|namespace|oper|operator|proc|procedure|role|type)(\[\])*$`)
+
 // wireType returns the Postgres type in which a column's values arrive, and its collation if that is not the type's own.
 func wireType(c drover.Column) (typ, collation string, err error) {
 	if untouched(c) {
+		if objectType.MatchString(c.Native) {
+			e := refuse("column %s is %s, a number by which one database alone knows its object", c.Name, c.Native).
+				WithHint("cast it in source.postgres.query: %s::text, or ::oid where source and target are one database", quote(c.Name))
+			e.Column = c.Name
+			return "", "", e
+		}
 		return c.Native, c.Collation, nil
 	}
 	typ, why, hint := postgresType(c.Type)

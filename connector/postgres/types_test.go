@@ -84,6 +84,5 @@ var typeCases = []struct {
 	{"inet[]", []string{"'{10.0.0.1,NULL}'"}},
 	{"int2vector", []string{"'1 2 3'"}},
 	{"jsonpath", []string{"'$.a'"}},
-	{"regclass", []string{"'pg_class'"}},
 	{"tid", []string{"'(1,2)'"}},
 }
