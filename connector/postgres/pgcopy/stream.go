@@ -18,8 +18,8 @@ const signature = "PGCOPY\n\xff\r\n\x00"
 // headerSize is the size of a header without its extension.
 const headerSize = len(signature) + 8
 
-// MaxField is the largest field that Postgres makes, in bytes.
-const MaxField = 1 << 30
+// maxField is the largest field that Postgres makes, in bytes.
+const maxField = 1 << 30
 
 // Null is the length word of a NULL field.
 const Null = ^uint32(0)
@@ -74,7 +74,7 @@ func (w *Walker) Next(buf []byte, pos int, offs []uint32) (int, Token, error) {
 		size := int(int32(binary.BigEndian.Uint32(buf[q:])))
 		q += 4
 		if size > 0 {
-			if size > MaxField {
+			if size > maxField {
 				return pos, More, fmt.Errorf("field %d has %d bytes", i+1, size)
 			}
 			q += size
@@ -100,7 +100,7 @@ func (w *Walker) begin(rest []byte, pos int) (int, Token, error) {
 		return pos, More, fmt.Errorf("a binary COPY stream with flags %#x", flags)
 	}
 	extension := binary.BigEndian.Uint32(rest[len(signature)+4:])
-	if extension > MaxField {
+	if extension > maxField {
 		return pos, More, fmt.Errorf("a binary COPY header of %d bytes", extension)
 	}
 	if len(rest) < headerSize+int(extension) {
