@@ -10,6 +10,9 @@ type Column struct {
 	Type string `json:"type,omitempty"`
 	// Native is the type in the words of the system that the column comes from ("numeric(12,2)", "inet").
 	Native string `json:"native,omitempty"`
+	// Made says what a native type without a Type is made of, where it is the user's own: "a range of bigint". Two systems may each have
+	// another type of that name.
+	Made string `json:"made,omitempty"`
 	// Collation is the native type's collation, quoted and qualified, where it is not the type's own.
 	Collation string `json:"collation,omitempty"`
 	// NotNull says that the system guarantees the absence of NULLs.

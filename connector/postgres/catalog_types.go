@@ -37,7 +37,11 @@ func readTypes(ctx context.Context, conn *pgx.Conn, refs []typeRef) ([]*pgType, 
 			coalesce(s.prosrc, ''), t.typreceive <> 0,
 			EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod WHERE o.opcdefault AND m.amname = 'btree' AND o.opcintype = t.oid),
 			EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod WHERE o.opcdefault AND m.amname = 'hash' AND o.opcintype = t.oid),
-			t.typtype::text
+			t.typtype::text,
+			coalesce('a composite of ' || (SELECT string_agg(CASE WHEN f.oid < 16384 THEN format_type(f.oid, a.atttypmod) ELSE f.typname END, ', ' ORDER BY a.attnum)
+				FROM pg_attribute a JOIN pg_type f ON f.oid = a.atttypid WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
+				'a range of ' || (SELECT CASE WHEN f.oid < 16384 THEN format_type(f.oid, NULL) ELSE f.typname END
+				FROM pg_range r JOIN pg_type f ON f.oid = r.rngsubtype WHERE t.oid::text IN (r.rngtypid::text, to_jsonb(r)->>'rngmultitypid')), '')
 		FROM need JOIN pg_type t ON t.oid = need.oid JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_proc s ON s.oid = t.typsend`,
 		"{"+strings.Join(oids, ",")+"}")
 	if err != nil {
@@ -48,7 +52,7 @@ func readTypes(ctx context.Context, conn *pgx.Conn, refs []typeRef) ([]*pgType, 
 		var t typeRow
 		var hashed bool
 		var class string
-		err := row.Scan(&t.oid, &t.baseOID, &t.baseTypmod, &t.elemOID, &t.name, &t.send, &t.receives, &t.ordered, &hashed, &class)
+		err := row.Scan(&t.oid, &t.baseOID, &t.baseTypmod, &t.elemOID, &t.name, &t.send, &t.receives, &t.ordered, &hashed, &class, &t.made)
 		if t.send == "varcharsend" || class == "e" || class == "r" || class == "c" || t.elemOID != 0 {
 			t.ordered = true // by an operator class of text, or of a pseudo-type
 		}
@@ -83,7 +87,10 @@ func resolve(found map[uint32]*typeRow, r typeRef) (*pgType, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.base, t.equal, t.ordered = base.base, base.equal, base.ordered
+		t.base, t.equal, t.ordered, t.made = base.base, base.equal, base.ordered, base.made
+		if t.made == "" && base.oid < firstUserOID { // others' names depend on the search path
+			t.made = base.name
+		}
 		return &t, nil
 	}
 	if row.elemOID != 0 {
@@ -91,7 +98,7 @@ func resolve(found map[uint32]*typeRow, r typeRef) (*pgType, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.elem = elem
+		t.elem, t.made = elem, elem.made
 		t.equal, t.ordered = elem.equal, elem.ordered
 	}
 	return &t, nil

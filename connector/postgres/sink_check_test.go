@@ -121,6 +121,36 @@ func TestRule29UntouchedTypesMatchAndStepResultsAreAssigned(t *testing.T) {
 	fails(t, err, drover.Refused, "column a is numeric(12,3) in the source and numeric(12,2)")
 }
 
+func TestRule29TypesOfOneNameAreMadeOfTheSame(t *testing.T) {
+	const there = "CREATE TYPE span AS RANGE (subtype = float8); CREATE TYPE pair AS (a integer, b text); CREATE DOMAIN spot AS point; CREATE DOMAIN same AS inet;"
+	from, _ := database(t, there+"CREATE TABLE t (a span, b span[], c pair, d spot, e same, f public.same[])")
+	schema, err := openTestSource(t, &Source{URL: from, Table: "t"}).Schema(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range schema {
+		schema[i].From = schema[i].Name
+	}
+	equal, _ := database(t, there+"CREATE TABLE old (a span, b span[], c pair, d spot, e same, f same[])")
+	other, _ := database(t, `CREATE TYPE span AS RANGE (subtype = int8); CREATE TYPE pair AS (a integer, b integer); CREATE DOMAIN spot AS lseg; CREATE DOMAIN same AS inet;
+		CREATE TABLE old (a span, b span[], c pair, d spot, e same, f same[])`)
+	for _, table := range []string{"old", "fresh"} {
+		for i, text := range []string{
+			"type span of column a holds a range of double precision in the source and a range of bigint in the target", "column b", "column c holds a composite of integer, text", "column d holds point", "", "",
+		} {
+			for u, refused := range map[URL]bool{equal: false, other: text != ""} {
+				j := newJob(t, &Sink{URL: u, Table: table, Mode: Append}, "SELECT 1 AS x")
+				j.output = schema[i : i+1]
+				if _, err := j.check(); refused {
+					fails(t, err, drover.Refused, text)
+				} else if err != nil {
+					t.Errorf("%s of %s: %v", schema[i].Native, table, err)
+				}
+			}
+		}
+	}
+}
+
 func TestCheckWritesNothing(t *testing.T) {
 	u, conn := database(t, "CREATE TABLE t (id bigint PRIMARY KEY)")
 	for _, mode := range []Mode{Error, Append, Replace, Upsert} {

@@ -240,6 +240,9 @@ func (s *source) Schema(ctx context.Context) (drover.Schema, error) {
 				WithHint("give one another name: query: SELECT ..., %s AS other_name FROM ...", quote(c.name))
 		}
 		schema[i] = drover.Column{Name: c.name, Type: c.typ.duck(), Native: c.native, Collation: c.collation, NotNull: c.notNull}
+		if c.typ.oid >= firstUserOID && schema[i].Type == "" {
+			schema[i].Made = c.typ.made
+		}
 	}
 	if len(schema) == 0 {
 		return nil, drover.Errorf(drover.Refused, "%s has no columns that can be read", s.spec.String())

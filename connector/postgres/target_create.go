@@ -46,11 +46,12 @@ func creatable(name string) error {
 	return nil
 }
 
-// typeExists refuses a source type that the target database does not have.
+// typeExists refuses a source type that the target database does not have, or has as another one.
 func typeExists(ctx context.Context, conn *pgx.Conn, out drover.Column, typ, collation string) error {
-	var there, collates bool
-	err := conn.QueryRow(ctx, `SELECT to_regtype($1) IS NOT NULL, $2 = '' OR EXISTS (SELECT FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
-		WHERE $2 IN (quote_ident(c.collname), quote_ident(n.nspname) || '.' || quote_ident(c.collname)))`, typ, collation).Scan(&there, &collates)
+	var oid uint32
+	var collates bool
+	err := conn.QueryRow(ctx, `SELECT coalesce(to_regtype($1)::oid, 0), $2 = '' OR EXISTS (SELECT FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
+		WHERE $2 IN (quote_ident(c.collname), quote_ident(n.nspname) || '.' || quote_ident(c.collname)))`, typ, collation).Scan(&oid, &collates)
 	if err != nil && !hasState(err, "42601") {
 		return wrap(err, "look up type "+typ)
 	}
@@ -58,7 +59,7 @@ func typeExists(ctx context.Context, conn *pgx.Conn, out drover.Column, typ, col
 	if out.Type == "" { // no step can read it
 		convert = fmt.Sprintf("cast it in source.postgres.query: %s::text", quote(out.Name))
 	}
-	if err != nil || !there {
+	if err != nil || oid == 0 {
 		return columnError(out.Name, "column %s is of type %s, which the target database does not have", out.Name, typ).
 			WithHint("create the type or its extension there, or %s", convert)
 	}
@@ -66,7 +67,11 @@ func typeExists(ctx context.Context, conn *pgx.Conn, out drover.Column, typ, col
 		return columnError(out.Name, "column %s has the collation %s, which the target database does not have", out.Name, collation).
 			WithHint("create the collation there, or %s", convert)
 	}
-	return nil
+	types, err := readTypes(ctx, conn, []typeRef{{oid, -1}})
+	if err != nil {
+		return wrap(err, "look up type "+typ)
+	}
+	return sameMeaning(types[0], out, typ)
 }
 
 // createTable returns the statement that creates a table of columns.

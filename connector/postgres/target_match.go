@@ -141,13 +141,8 @@ func sameType(ctx context.Context, conn *pgx.Conn, t *target, c *targetColumn, o
 			return err
 		}
 	}
-	// A type of the user's own may have the name of another one over there.
-	if is := c.typ.duck(); same && c.typ.oid >= firstUserOID && is != out.Type {
-		return columnError(c.name, "type %s of column %s holds %s in the source and %s in the target", wire, out.Name, carried(out.Type), carried(is)).
-			WithHint("make the types equal")
-	}
 	if same {
-		return nil
+		return sameMeaning(c.typ, out, wire)
 	}
 	e := columnError(c.name, "column %s is %s in the source and %s in %s", out.Name, wire, c.native, t.Name)
 	if out.Type != "" {
@@ -160,15 +155,28 @@ func sameType(ctx context.Context, conn *pgx.Conn, t *target, c *targetColumn, o
 	return e.WithHint("ALTER TABLE %s ALTER COLUMN %s TYPE %s", t.Name.sql(), quote(c.name), wire)
 }
 
+// sameMeaning refuses a type of the user's own that has the name of another one over there: binary COPY would read its bytes as they are.
+func sameMeaning(over *pgType, out drover.Column, name string) error {
+	is, was := over.holds(), out.Type
+	if was == "" {
+		was = out.Made
+	}
+	if over.oid < firstUserOID || is == was {
+		return nil
+	}
+	return columnError(out.Name, "type %s of column %s holds %s in the source and %s in the target", name, out.Name, carried(was), carried(is)).
+		WithHint("make the types equal")
+}
+
 // firstUserOID is the first OID that is not Postgres's own (FirstNormalObjectId in access/transam.h).
 const firstUserOID = 16384
 
 // carried names what a type's values are.
-func carried(duckType string) string {
-	if duckType == "" {
+func carried(holds string) string {
+	if holds == "" {
 		return "something else"
 	}
-	return duckType
+	return holds
 }
 
 // sameNamedType compares spellings that differ in the schema alone: "mood" and "public.mood".

@@ -113,12 +113,22 @@ type pgType struct {
 	// base is what a domain stands for; the type itself otherwise. base.typmod is the effective modifier.
 	base *pgType
 	// elem is the element type of an array.
-	elem     *pgType
+	elem *pgType
+	// made says of what a range, a composite or a domain, or their array, is made.
+	made     string
 	wire     wire
 	send     string // source name of the send function; "" where the type has none
 	receives bool   // the type can be read from binary COPY
 	equal    bool   // the type has an equality that GROUP BY can use
 	ordered  bool   // the type has an order that ORDER BY can use
+}
+
+// holds says what the values of a type are, in DuckDB's words where it has a type for them. Types of one name in two databases may differ in it.
+func (t *pgType) holds() string {
+	if is := t.duck(); is != "" {
+		return is
+	}
+	return t.made
 }
 
 // precision returns the digits and the scale of a numeric's modifier; ok is false where it has none. A scale may be negative
