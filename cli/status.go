@@ -18,16 +18,19 @@ const rateWindow = time.Minute
 
 func (a *app) statusCommand() *cobra.Command {
 	var name string
-	var asJSON bool
+	var asJSON, watch bool
 	var limit int
 	cmd := &cobra.Command{
 		Use:                   "status [RUN] [FLAGS]",
 		DisableFlagsInUseLine: true,
 		Short:                 "show the runs of a ledger, or one run",
-		Long: `Show the newest runs of a ledger, or one of them: its chunks by state, rows and bytes, their rates, memory and the time left.
+		Long: `Show the newest runs of a ledger, or one of them: its chunks by state, rows and bytes, their rates, memory, the time left, and
+the machines at work on it. --watch shows it again and again until it ends; the newest run without a name.
+
 A ledger is a SQLite file or a Postgres schema with tables run, chunk and attempt, and any SQL client may read it as well.`,
 		Example: `  drover status
   drover status r-k3f9
+  drover status --watch
   drover status r-k3f9 --json --ledger postgres://host/db`,
 		Args:              atMostOne("run"),
 		ValidArgsFunction: a.completeRun,
@@ -35,11 +38,17 @@ A ledger is a SQLite file or a Postgres schema with tables run, chunk and attemp
 			if limit < 1 {
 				return usage(cmd, "--limit %d: it must be at least 1", limit)
 			}
+			if watch && asJSON {
+				return usage(cmd, "--watch and --json exclude each other")
+			}
 			l, err := readLedger(cmd.Context(), a.ledgerName(name, ""))
 			if err != nil {
 				return err
 			}
 			defer l.Shutdown() //nolint:errcheck // nothing was written
+			if watch {
+				return a.watchRun(cmd.Context(), l, strings.Join(args, ""))
+			}
 			if len(args) == 0 {
 				return a.listRuns(cmd.Context(), l, limit, asJSON)
 			}
@@ -49,6 +58,7 @@ A ledger is a SQLite file or a Postgres schema with tables run, chunk and attemp
 	ledgerFlag(cmd, &name)
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many runs to list")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.Flags().BoolVar(&watch, "watch", false, "show one run until it ends: in place on a terminal, else a line every few seconds")
 	return cmd
 }
 
@@ -77,6 +87,20 @@ type runStatus struct {
 	RowsPerSec  float64 `json:"rows_per_second"`
 	BytesPerSec float64 `json:"bytes_per_second"`
 	LeftSeconds float64 `json:"left_seconds,omitempty"`
+	// Machines are at work on it, or died at it. Of one run that is not over only.
+	Machines []machineStatus `json:"machines,omitempty"`
+}
+
+// machineStatus is a driver at work on a run.
+type machineStatus struct {
+	Host    string `json:"host"`
+	PID     int    `json:"pid,omitempty"`
+	Workers int    `json:"workers"`
+	// RowsPerSec is over the same time as the run's.
+	RowsPerSec float64   `json:"rows_per_second"`
+	SeenAt     time.Time `json:"seen_at"`
+	// SilentSeconds is how long ago the last heartbeat was.
+	SilentSeconds float64 `json:"silent_seconds"`
 }
 
 func statusOf(ctx context.Context, l ledger.Ledger, r ledger.Run) (runStatus, error) {
@@ -144,8 +168,10 @@ func (s *runStatus) measure(ctx context.Context, l ledger.Ledger) error {
 		return err
 	}
 	first, rows, bytes, done := newest, int64(0), int64(0), int64(0)
+	by := map[string]int64{}
 	if err := chunks(func(c ledger.ChunkRow) bool {
 		if newest.Sub(c.FinishedAt) <= rateWindow {
+			by[c.Worker] += c.RowsIn
 			rows, bytes, done = rows+c.RowsIn, bytes+c.BytesIn, done+1
 			if c.StartedAt.Before(first) {
 				first = c.StartedAt
@@ -160,6 +186,9 @@ func (s *runStatus) measure(ctx context.Context, l ledger.Ledger) error {
 		return nil
 	}
 	s.RowsPerSec, s.BytesPerSec = float64(rows)/seconds, float64(bytes)/seconds
+	for i, m := range s.Machines {
+		s.Machines[i].RowsPerSec = float64(by[m.driver()]) / seconds
+	}
 	if left := counts["pending"] + counts["running"]; counts["running"] > 0 {
 		s.LeftSeconds = float64(left) * seconds / float64(done)
 	}
@@ -205,24 +234,31 @@ func (s runStatus) took() string {
 }
 
 func (a *app) showRun(ctx context.Context, l ledger.Ledger, id string, asJSON bool) error {
-	r, err := findRun(ctx, l, id)
+	s, err := statusNow(ctx, l, id)
 	if err != nil {
 		return err
-	}
-	s, err := statusOf(ctx, l, r)
-	if err != nil {
-		return err
-	}
-	if r.FinishedAt.IsZero() {
-		if err := s.measure(ctx, l); err != nil {
-			return err
-		}
 	}
 	if asJSON {
 		return a.printJSON(s)
 	}
 	a.printf("%s", s.text())
 	return nil
+}
+
+// statusNow is all that is known of one run; of the newest one without a name.
+func statusNow(ctx context.Context, l ledger.Ledger, id string) (runStatus, error) {
+	r, err := findRun(ctx, l, id)
+	if err != nil {
+		return runStatus{}, err
+	}
+	s, err := statusOf(ctx, l, r)
+	if err != nil || !r.FinishedAt.IsZero() {
+		return s, err
+	}
+	if s.Machines, err = machinesOf(ctx, l, r); err != nil {
+		return s, err
+	}
+	return s, s.measure(ctx, l)
 }
 
 func (s runStatus) text() string {
@@ -248,6 +284,9 @@ func (s runStatus) text() string {
 	line("rows", "%s in, %s out, %s rows/s", human.Count(s.RowsIn), human.Count(s.RowsOut), human.Short(s.RowsPerSec))
 	line("bytes", "%s in, %s out, %s/s", human.Data(s.BytesIn), human.Data(s.BytesOut), human.Data(int64(s.BytesPerSec)))
 	line("peak memory", "%s a task", human.Memory(s.PeakMemory))
+	for _, m := range s.Machines {
+		line("machine", "%s", m.text())
+	}
 	if s.LeftSeconds > 0 {
 		line("time left", "about %s", human.Span(time.Duration(s.LeftSeconds*float64(time.Second))))
 	}

@@ -159,6 +159,16 @@ type Failure struct {
 	Error        *drover.Error
 }
 
+// Machine is a driver at work on a run.
+type Machine struct {
+	// Driver is Want.Worker: HOST/PID.
+	Driver  string
+	Workers int
+	// JoinedAt and SeenAt are when it began, and when it was last heard of. Silent is how long ago that is, by the ledger's clock.
+	JoinedAt, SeenAt time.Time
+	Silent           time.Duration
+}
+
 // Totals are the sums over the chunks of one stage of a run.
 type Totals struct {
 	Chunks                             map[ChunkState]int64
@@ -255,6 +265,12 @@ type Ledger interface {
 	// were abandoned before they were open did nothing, and are found only where no other fits.
 	// ErrNotFound if there is none.
 	Run(ctx context.Context, job, id string) (Run, error)
+	// Beat says that driver is at work on a run with so many workers. Leave says that it is no more. Close lets all leave.
+	Beat(ctx context.Context, uid, driver string, workers int) error
+	Leave(ctx context.Context, uid, driver string) error
+	// Machines lists the drivers at work on a run, and those that died at it, in the order in which they joined.
+	Machines(ctx context.Context, uid string) ([]Machine, error)
+
 	// Retire makes a failed run abandoned: nobody can retry it any more. ErrFenced if it is neither.
 	Retire(ctx context.Context, uid, message string) error
 	// Forget removes a run that is finished or abandoned, with its chunks and attempts. ErrFenced if it is neither; one that is not there is

@@ -278,7 +278,12 @@ func (p *pool) claim(ctx context.Context) (ledger.Task, error) {
 
 // heartbeat keeps the leases of attempts in flight and cancels those that were lost.
 func (p *pool) heartbeat(ctx context.Context) {
-	for sleep(ctx, p.o.Lease/3) == nil {
+	defer p.leave(ctx)
+	for {
+		p.beat(ctx)
+		if sleep(ctx, p.o.Lease/3) != nil {
+			return
+		}
 		p.mu.Lock()
 		tokens := make([]int64, 0, len(p.inFlight))
 		for t := range p.inFlight {

@@ -20,12 +20,28 @@ import (
 )
 
 // version is that of the tables in schema.sql.
-const version = 2
+const version = 3
 
 // upgrades are the scripts that bring tables of version i+1 to the next one.
 var upgrades = []string{
 	`ALTER TABLE @schema.chunk ADD COLUMN rows_scanned bigint;
 COMMENT ON COLUMN @schema.chunk.rows_scanned IS 'Rows looked at before filters were pushed down; NULL where it is not known.'`,
+	`CREATE TABLE @schema.machine (
+	run_id    text NOT NULL REFERENCES @schema.run (uid) ON DELETE CASCADE,
+	driver    text NOT NULL,
+	workers   integer NOT NULL,
+	joined_at timestamptz NOT NULL,
+	seen_at   timestamptz NOT NULL,
+	PRIMARY KEY (run_id, driver)
+);
+COMMENT ON TABLE @schema.machine IS 'One row per driver at work on a run that is not over. machine.run_id = run.uid.';
+COMMENT ON COLUMN @schema.machine.run_id IS 'run.uid.';
+COMMENT ON COLUMN @schema.machine.driver IS 'HOST/PID, as in chunk.worker.';
+COMMENT ON COLUMN @schema.machine.workers IS 'How many tasks it executes at once.';
+COMMENT ON COLUMN @schema.machine.joined_at IS 'When it began to work.';
+COMMENT ON COLUMN @schema.machine.seen_at IS 'Its last heartbeat.';
+COMMENT ON COLUMN @schema.ledger.version IS 'Of these tables.';
+COMMENT ON SEQUENCE @schema.run_number_seq IS 'Gives run.number.'`,
 }
 
 //go:embed schema.sql

@@ -110,12 +110,7 @@ func TestDriversThatOpenAtOnceCreateOneLedger(t *testing.T) {
 	if n := number(t, url, `SELECT count(*) FROM drover.ledger`); n != 1 {
 		t.Errorf("%d versions", n)
 	}
-	missing := number(t, url, `SELECT count(*) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-		WHERE c.relnamespace = 'drover'::regnamespace AND c.relname IN ('run', 'chunk', 'attempt')
-		AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid) IS NULL)`)
-	if missing != 0 {
-		t.Errorf("%d columns have no comment", missing)
-	}
+	described(t, url)
 }
 
 func TestSchemaThatATargetCreatesAtTheSameMoment(t *testing.T) {
@@ -172,7 +167,7 @@ func TestALedgerOfAnEarlierVersionIsBroughtUpToDate(t *testing.T) {
 	if err := errors.Join(err, l.Shutdown()); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, url, `ALTER TABLE drover.chunk DROP COLUMN rows_scanned; UPDATE drover.ledger SET version = 1`)
+	execute(t, url, `ALTER TABLE drover.chunk DROP COLUMN rows_scanned; DROP TABLE drover.machine; COMMENT ON COLUMN drover.ledger.version IS NULL; COMMENT ON SEQUENCE drover.run_number_seq IS NULL; UPDATE drover.ledger SET version = 1`)
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
@@ -191,6 +186,23 @@ func TestALedgerOfAnEarlierVersionIsBroughtUpToDate(t *testing.T) {
 	}
 	all.Wait()
 	execute(t, url, fmt.Sprintf(`SELECT 1/count(*) FROM drover.ledger WHERE version = %d; SELECT rows_scanned FROM drover.chunk`, version))
+	described(t, url)
+}
+
+// described checks that every table, column and sequence says what it means.
+func described(t *testing.T, url string) {
+	t.Helper()
+	missing := ""
+	connected(t, url, func(conn *pgx.Conn) error {
+		return conn.QueryRow(t.Context(), `SELECT coalesce(string_agg(what, ', ' ORDER BY what), '') FROM (
+			SELECT c.relname::text AS what FROM pg_class c WHERE c.relnamespace = 'drover'::regnamespace AND c.relkind IN ('r', 'S')
+				AND coalesce(obj_description(c.oid, 'pg_class'), '') = ''
+			UNION ALL SELECT c.relname || '.' || a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+				WHERE c.relnamespace = 'drover'::regnamespace AND c.relkind = 'r' AND coalesce(col_description(c.oid, a.attnum), '') = '') missing`).Scan(&missing)
+	})
+	if missing != "" {
+		t.Errorf("without a comment: %s", missing)
+	}
 }
 
 func TestNoSessionStateIsLeft(t *testing.T) {

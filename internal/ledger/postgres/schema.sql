@@ -2,6 +2,7 @@ CREATE SEQUENCE @schema.token;
 COMMENT ON SEQUENCE @schema.token IS 'Numbers attempts: a later token fences an earlier one off.';
 
 CREATE TABLE @schema.ledger (version integer NOT NULL);
+COMMENT ON COLUMN @schema.ledger.version IS 'Of these tables.';
 COMMENT ON TABLE @schema.ledger IS 'The version of drover''s ledger tables. drover refuses a version that it does not know.';
 
 CREATE TABLE @schema.run (
@@ -22,6 +23,7 @@ CREATE TABLE @schema.run (
 	UNIQUE (job, id)
 );
 CREATE INDEX run_id ON @schema.run (id);
+COMMENT ON SEQUENCE @schema.run_number_seq IS 'Gives run.number.';
 COMMENT ON TABLE @schema.run IS 'One row per execution of a job.';
 COMMENT ON COLUMN @schema.run.number IS 'Grows with each run.';
 COMMENT ON COLUMN @schema.run.uid IS 'Random; keys all that the run leaves in a target.';
@@ -121,3 +123,18 @@ COMMENT ON COLUMN @schema.attempt.ended_at IS 'When it ended; NULL while it runs
 COMMENT ON COLUMN @schema.attempt.outcome IS 'finished, failed, split, expired (its lease ran out) or released (given back untried); NULL while it runs.';
 COMMENT ON COLUMN @schema.attempt.error IS 'Why it failed.';
 COMMENT ON COLUMN @schema.attempt.fingerprint IS 'Of what it ran with.';
+
+CREATE TABLE @schema.machine (
+	run_id    text NOT NULL REFERENCES @schema.run (uid) ON DELETE CASCADE,
+	driver    text NOT NULL,
+	workers   integer NOT NULL,
+	joined_at timestamptz NOT NULL,
+	seen_at   timestamptz NOT NULL,
+	PRIMARY KEY (run_id, driver)
+);
+COMMENT ON TABLE @schema.machine IS 'One row per driver at work on a run that is not over. machine.run_id = run.uid.';
+COMMENT ON COLUMN @schema.machine.run_id IS 'run.uid.';
+COMMENT ON COLUMN @schema.machine.driver IS 'HOST/PID, as in chunk.worker.';
+COMMENT ON COLUMN @schema.machine.workers IS 'How many tasks it executes at once.';
+COMMENT ON COLUMN @schema.machine.joined_at IS 'When it began to work.';
+COMMENT ON COLUMN @schema.machine.seen_at IS 'Its last heartbeat.';

@@ -24,11 +24,19 @@ import (
 )
 
 // version is that of the tables in schema.sql.
-const version = 2
+const version = 3
 
 // upgrades are the statements that bring tables of version i+1 to the next one.
 var upgrades = []string{
 	`ALTER TABLE chunk ADD COLUMN rows_scanned INTEGER`,
+	`CREATE TABLE machine (
+	run_id    TEXT NOT NULL REFERENCES run (uid) ON DELETE CASCADE,
+	driver    TEXT NOT NULL,    -- HOST/PID, as in chunk.worker
+	workers   INTEGER NOT NULL, -- how many tasks it executes at once
+	joined_at TEXT NOT NULL,    -- when it began to work
+	seen_at   TEXT NOT NULL,    -- its last heartbeat
+	PRIMARY KEY (run_id, driver)
+) STRICT, WITHOUT ROWID`,
 }
 
 //go:embed schema.sql

@@ -70,6 +70,16 @@ CREATE TABLE attempt (
 	PRIMARY KEY (run_id, token, stage, chunk_id)
 ) STRICT, WITHOUT ROWID;
 
+-- One row per driver at work on a run that is not over. machine.run_id = run.uid.
+CREATE TABLE machine (
+	run_id    TEXT NOT NULL REFERENCES run (uid) ON DELETE CASCADE,
+	driver    TEXT NOT NULL,    -- HOST/PID, as in chunk.worker
+	workers   INTEGER NOT NULL, -- how many tasks it executes at once
+	joined_at TEXT NOT NULL,    -- when it began to work
+	seen_at   TEXT NOT NULL,    -- its last heartbeat
+	PRIMARY KEY (run_id, driver)
+) STRICT, WITHOUT ROWID;
+
 -- What the planner of queries believes about sizes. Left alone it takes all chunks of a stage for a handful.
 ANALYZE sqlite_schema;
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES

@@ -64,6 +64,9 @@ func (s *Store) Close(ctx context.Context, uid string, state ledger.RunState, me
 			WHERE run_id = $1 AND state = 'running'`, uid); err != nil {
 			return err
 		}
+		if _, err := tx.Exec(`DELETE FROM @table(machine) WHERE run_id = $1`, uid); err != nil {
+			return err
+		}
 		_, err = tx.Exec(`UPDATE @table(attempt) SET ended_at = now(), outcome = 'released'
 			WHERE run_id = $1 AND ended_at IS NULL`, uid)
 		return err
