@@ -175,3 +175,12 @@ func TestAPanicIsAShortMessageAndAFile(t *testing.T) {
 		t.Errorf("the stack is in the wrong place:\n%s", text)
 	}
 }
+
+func TestLinesAreCutToTheTerminalSoThatNoneWraps(t *testing.T) {
+	if got := cut("abcdef\nabc\nüüüüüü\n", 5); got != "abcd\nabc\nüüüü\n" {
+		t.Errorf("%q", got)
+	}
+	if got := cut("abcdef\n", 0); got != "abcdef\n" {
+		t.Errorf("not a terminal: %q", got)
+	}
+}

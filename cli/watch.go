@@ -77,7 +77,7 @@ func (a *app) watchRun(ctx context.Context, l ledger.Ledger, id string) error {
 			look = redact.Passwords(s.line()) + "\n"
 		}
 		// Nobody needs the rest once the reader is gone; that something else went wrong, resultWriter tells.
-		if _, err := io.WriteString(a.out, look); err != nil || s.State.Over() {
+		if n, _ := io.WriteString(a.out, look); n < len(look) || s.State.Over() {
 			return nil
 		}
 		select {
