@@ -1,16 +1,13 @@
 package files
 
 import (
-	"context"
 	"encoding/hex"
 	"fmt"
 	"hash"
 	"hash/fnv"
-	"slices"
 	"strings"
 
 	"github.com/droverdata/drover"
-	"github.com/droverdata/drover/internal/duck"
 )
 
 // batchFiles is how many files are looked at with one query.
@@ -49,122 +46,6 @@ func (l listing) add(f file) {
 }
 
 func (l listing) sum() string { return hex.EncodeToString(l.h.Sum(nil)) }
-
-// look surveys the files of roots.
-func (s *source) look(ctx context.Context, session *duck.Session, roots []root) (*survey, error) {
-	sv := &survey{Format: s.spec.Format, Named: s.spec.Format != "", Roots: roots}
-	u := union{}
-	csvs := csvSurvey{}
-	var first file
-	hive := hiveTypes{}
-	digest := newDigest()
-	var objects jsonSurvey
-	err := s.batches(ctx, sv, true, func(batch []file) error {
-		paths := make([]string, len(batch))
-		for i, f := range batch {
-			paths[i] = f.path(roots)
-			says := formatOf(f.Rel)
-			switch {
-			case sv.Files == 0 && sv.Format == "" && says == "":
-				return drover.Errorf(drover.Refused, "the name of %s says no format", paths[i]).
-					WithField("source.files.format").WithHint("write format: parquet, csv, json or arrow")
-			case sv.Files == 0 && sv.Format == "":
-				sv.Format = says
-			case !sv.Named && says != sv.Format:
-				return drover.Errorf(drover.Refused, "the files are of different formats: %s is %s, %s is %s", first.path(roots), sv.Format, paths[i], says).
-					WithHint("read one format at a time, with a glob such as **/*.%s", sv.Format)
-			}
-			if sv.Files == 0 {
-				first = f
-			}
-			sv.Files++
-			sv.Bytes += f.Size
-			digest.add(f)
-			hive.add(f.Rel)
-		}
-		switch sv.Format {
-		case formatParquet:
-			shapes, at, err := parquetShapes(ctx, session, paths)
-			if err != nil {
-				return err
-			}
-			for i, p := range paths {
-				if err := u.addShape(p, shapes, at[i]); err != nil {
-					return err
-				}
-			}
-			return hive.declare(ctx, session, paths)
-		case formatCSV:
-			for i, p := range paths {
-				d, err := csvs.add(ctx, s, session, p, batch[i].Size, sv.Dialect)
-				if err != nil {
-					return err
-				}
-				sv.Dialect = d
-			}
-		case formatArrow:
-			for _, p := range paths {
-				sh, err := arrowShape(ctx, s.store, p)
-				if err != nil {
-					return err
-				}
-				if err := u.add(p, sh); err != nil {
-					return err
-				}
-			}
-		case formatJSON:
-			for _, p := range paths {
-				if err := objects.add(ctx, s.store, p); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	if sv.Files == 0 {
-		return nil, s.nothing(roots)
-	}
-	if sv.Format == formatCSV {
-		var sh shape
-		sh, sv.Dialect.QuotedNulls = csvs.decide(s.spec.Types, s.env.Warn)
-		if err := sv.declare(ctx, session, s.spec.Types, sh); err != nil {
-			return nil, err
-		}
-		u.columns = drover.Schema(sh)
-	}
-	if sv.Format != formatCSV && len(s.spec.Types) > 0 {
-		return nil, drover.Errorf(drover.Invalid, "types is for csv files, and the files are %s", sv.Format).
-			WithField("source.files.types").WithHint("add a step such as cast: {%s: %s}", s.spec.Types[0].Key, s.spec.Types[0].Value)
-	}
-	if sv.Format == formatJSON {
-		if sv.Keys, err = objects.columns(ctx, session); err != nil {
-			return nil, err
-		}
-		u.columns = slices.Clone(sv.Keys)
-	}
-	sv.Digest = digest.sum()
-	for i := range u.columns {
-		if u.columns[i].Type == nullType {
-			u.columns[i].Type = "VARCHAR"
-			if sv.Format == formatParquet || sv.Format == formatArrow {
-				u.columns[i].Type = "INTEGER" // what DuckDB itself makes of a column of NULLs
-			}
-		}
-	}
-	if sv.Hive, err = hive.columns(ctx, s.store, session, roots, u.columns); err != nil {
-		return nil, err
-	}
-	sv.schema = u.columns
-	for _, h := range sv.Hive {
-		if i := sv.schema.Index(h.Name); i < 0 {
-			sv.schema = append(sv.schema, h)
-		}
-	}
-	return sv, nil
-}
 
 // nothing says what was looked for in vain.
 func (s *source) nothing(roots []root) error {
