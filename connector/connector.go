@@ -137,6 +137,12 @@ type Source interface {
 	Close() error
 }
 
+// Describer is a Source that has found out something of how it reads that a job does not say. It is optional.
+type Describer interface {
+	// Reading says it in a few words, for the plan, once Schema was asked; it is empty if there is nothing.
+	Reading() string
+}
+
 // Uniquer is a Source that can prove columns unique.
 type Uniquer interface {
 	// UniqueKeys returns sets of columns in whose values no two rows agree, NULLs included.

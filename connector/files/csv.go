@@ -29,6 +29,25 @@ func (d dialect) options() string {
 		duck.Literal(d.Delimiter), d.Header, d.QuotedNulls)
 }
 
+// Reading implements connector.Describer: how the CSV files are taken to be written.
+func (s *source) Reading() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.found == nil || s.found.Dialect == nil {
+		return ""
+	}
+	d := s.found.Dialect
+	names := "no line of names"
+	if d.Header {
+		names = "names in the first line"
+	}
+	nulls := `"" is the empty text`
+	if d.QuotedNulls {
+		nulls = `"" is NULL`
+	}
+	return fmt.Sprintf(`csv: delimiter %q, quote '"', %s, an empty field is NULL, %s`, d.Delimiter, names, nulls)
+}
+
 // delimiters are the ones that are looked for in a file's first line.
 const delimiters = ",\t;|"
 

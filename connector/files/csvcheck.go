@@ -103,7 +103,7 @@ func (sv *survey) declare(ctx context.Context, s *duck.Session, types []drover.P
 		field := "source.files.types." + p.Key
 		i := drover.Schema(found).Index(p.Key)
 		if i < 0 {
-			return drover.Errorf(drover.Refused, "types has the column %q, which no file has", p.Key).WithField(field).
+			return drover.Errorf(drover.Invalid, "types has the column %q, which no file has", p.Key).WithField(field).
 				WithHint("the files' columns are %s", strings.Join(drover.Schema(found).Names(), ", "))
 		}
 		as, err := s.Describe(ctx, "SELECT CAST(NULL AS "+p.Value+") AS t") // Validate has seen that it is no more than a type

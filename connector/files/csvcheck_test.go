@@ -80,7 +80,7 @@ func TestTypesThatAJobDeclaresAreChecked(t *testing.T) {
 
 	spec.Types = []drover.Pair{{Key: "nope", Value: "VARCHAR"}}
 	_, err = read(t, spec, drover.Chunking{})
-	wantError(t, err, drover.Refused, `"nope"`, "zip, amount")
+	wantError(t, err, drover.Invalid, `"nope"`, "zip, amount")
 	spec.Types = []drover.Pair{{Key: "zip", Value: "NOTYPE"}}
 	_, err = read(t, spec, drover.Chunking{})
 	wantError(t, err, drover.Invalid, "NOTYPE", "DECIMAL(12,2)")

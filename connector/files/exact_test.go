@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
 )
 
 func TestCSVLinesWithOtherFieldsThanTheHeaderAreRefusedByName(t *testing.T) {
@@ -102,6 +103,17 @@ func TestCSVWithoutAHeader(t *testing.T) {
 	r := mustRead(t, &Source{Path: drover.Strings{dir}, NoHeader: true}, drover.Chunking{})
 	want(t, "schema", describe(r.schema), "column0 BIGINT, column1 DOUBLE")
 	want(t, "rows", r.rows(t), "1|2.5\n3|4.5")
+}
+
+func TestThePlanSaysHowCSVFilesAreTakenToBeWritten(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/1.csv", "a;b\n\"1\";\"\"\n")
+	r := mustRead(t, In(dir), drover.Chunking{})
+	want(t, "reading", r.src.(connector.Describer).Reading(), `csv: delimiter ";", quote '"', names in the first line, an empty field is NULL, "" is the empty text`)
+	r = mustRead(t, &Source{Path: drover.Strings{dir}, NoHeader: true}, drover.Chunking{})
+	want(t, "reading", r.src.(connector.Describer).Reading(), `csv: delimiter ";", quote '"', no line of names, an empty field is NULL, "" is the empty text`)
+	parquetFile(t, dir+"/p/1.parquet", "SELECT 1 AS a")
+	want(t, "reading", mustRead(t, In(dir+"/p"), drover.Chunking{}).src.(connector.Describer).Reading(), "")
 }
 
 func TestCSVFilesThatDisagreeKeepTheText(t *testing.T) {

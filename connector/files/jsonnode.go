@@ -150,11 +150,11 @@ func (n *jsonNode) typ(depth int) (string, error) {
 	case jsonNumber:
 		switch {
 		case n.fraction && n.coarse != "":
-			return "", inexactNumber(n.place, n.coarse, n.coarseIn, "DOUBLE, which its fractions need,")
+			return "", inexactNumber(n.place, n.coarse, n.coarseIn, "DOUBLE, which its fractions need, does not hold exactly")
 		case n.fraction:
 			return "DOUBLE", nil
 		case n.large && n.negative:
-			return "", inexactNumber(n.place, n.coarse, n.coarseIn, "BIGINT, which its negative numbers need,")
+			return "", inexactNumber(n.place, n.coarse, n.coarseIn, "BIGINT, which its negative numbers need, does not hold exactly")
 		case n.large:
 			return "UBIGINT", nil
 		}
@@ -206,9 +206,9 @@ func (n *jsonNode) inner(depth int, pattern string) (string, error) {
 	return fmt.Sprintf(pattern, t), nil
 }
 
-func inexactNumber(place, number, path, typ string) error {
+func inexactNumber(place, number, path, why string) error {
 	return &drover.Error{
-		Kind: drover.Refused, Column: place, Sample: number, Message: fmt.Sprintf("key %s has the number %s in %s, which %s does not hold exactly", place, number, path, typ),
+		Kind: drover.Refused, Column: place, Sample: number, Message: fmt.Sprintf("key %s has the number %s in %s, which %s", place, number, path, why),
 		Hint: "write such numbers as texts, in quotes",
 	}
 }
@@ -219,7 +219,7 @@ func (n *jsonNode) number(path string, raw []byte) error {
 	if slices.ContainsFunc(raw, func(c byte) bool { return c == '.' || c == 'e' || c == 'E' }) {
 		n.fraction = true
 		if !doubleHolds(raw) {
-			return inexactNumber(n.place, string(raw), path, "DOUBLE")
+			return inexactNumber(n.place, string(raw), path, "DOUBLE does not hold exactly")
 		}
 		return nil
 	}
@@ -234,7 +234,7 @@ func (n *jsonNode) number(path string, raw []byte) error {
 		return nil
 	}
 	if _, err := strconv.ParseUint(string(raw), 10, 64); err != nil {
-		return inexactNumber(n.place, string(raw), path, "no type of integers")
+		return inexactNumber(n.place, string(raw), path, "no type of integers holds exactly")
 	}
 	if n.large = true; n.coarse == "" {
 		n.coarse, n.coarseIn = string(raw), path

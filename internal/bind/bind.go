@@ -63,6 +63,9 @@ func (b *Bound) bind(ctx context.Context, reg connector.Registry, env connector.
 	if b.Input, err = b.Source.Schema(ctx); err != nil {
 		return at(err, source, "read the schema of")
 	}
+	if d, ok := b.Source.(connector.Describer); ok {
+		b.Reading = d.Reading()
+	}
 	if b.SourceIdentity, err = b.Source.Identity(ctx); err != nil {
 		return at(err, source, "identify")
 	}

@@ -24,7 +24,9 @@ type Bound struct {
 	// Reads is the source columns that the program reads; the others are moved or dropped.
 	Reads          []string
 	SourceIdentity string
-	Check          connector.Check
+	// Reading is connector.Describer's.
+	Reading string
+	Check   connector.Check
 }
 
 // Endpoint is a source or a sink without its hosts and credentials.
@@ -46,8 +48,10 @@ type Stage struct {
 	Steps   []drover.Step   `json:"steps,omitempty"`
 	Program step.Program    `json:"program"`
 	Reads   []string        `json:"reads,omitempty"`
-	Output  drover.Schema   `json:"output"`
-	Sink    Endpoint        `json:"sink"`
+	// Reading is what the source says of how it reads.
+	Reading string        `json:"reading,omitempty"`
+	Output  drover.Schema `json:"output"`
+	Sink    Endpoint      `json:"sink"`
 	// Notes and Types are connector.Check's.
 	Notes []string `json:"notes,omitempty"`
 	Types []string `json:"types,omitempty"`
@@ -99,7 +103,7 @@ func Make(b Bound) (Plan, error) {
 	return Plan{
 		Version: Version, Job: b.Job.Name, Fingerprint: fingerprint, Timezone: zone(b.Job),
 		Stages: []Stage{{
-			Source: src, Chunk: f.Chunk, Input: b.Input, Steps: f.Steps, Program: b.Program, Reads: b.Reads,
+			Source: src, Chunk: f.Chunk, Input: b.Input, Steps: f.Steps, Program: b.Program, Reads: b.Reads, Reading: b.Reading,
 			Output: b.Output, Sink: sink, Notes: b.Check.Notes, Types: b.Check.Types,
 		}},
 	}, nil

@@ -39,6 +39,9 @@ func (p Plan) WriteText(w io.Writer, t Totals) error {
 				line(&b, "resources", human.Plural(int64(t.Workers), "worker")+", "+human.Memory(t.Memory))
 			}
 			line(&b, "reading", s.reading())
+			if s.Reading != "" {
+				line(&b, "", s.Reading)
+			}
 			line(&b, "time zone", p.Timezone)
 		}
 		s.write(&b)
