@@ -71,6 +71,9 @@ func (s *sink) copy(ctx context.Context, session *duck.Session, output drover.Sc
 	}
 	sql += " FROM (" + query + ")"
 	options := append(s.copyOptions(), s.metadata(output)...)
+	if s.format() == formatParquet {
+		options = append(options, plainFloats(data)...)
+	}
 	target := filepath.Join(scratch, "0"+stagedSuffix)
 	if len(folders) > 0 {
 		target = scratch
@@ -78,6 +81,17 @@ func (s *sink) copy(ctx context.Context, session *duck.Session, output drover.Sc
 			"FILE_EXTENSION "+duck.Literal(strings.TrimPrefix(stagedSuffix, ".")), "OVERWRITE_OR_IGNORE")
 	}
 	return session.Exec(ctx, fmt.Sprintf("COPY (%s) TO %s (%s)", sql, duck.Literal(target), strings.Join(options, ", ")))
+}
+
+// plainFloats is the option of COPY to Parquet that keeps the signs of zeros: DuckDB's dictionaries take 0.0 and -0.0 for one value, and write
+// the one that came first. They cannot be left out of single columns.
+func plainFloats(columns drover.Schema) []string {
+	for _, c := range columns {
+		if strings.Contains(c.Type, "DOUBLE") || strings.Contains(c.Type, "FLOAT") {
+			return []string{"DICTIONARY_SIZE_LIMIT 0"}
+		}
+	}
+	return nil
 }
 
 // copied is what COPY is fed with. It writes a NULL of a list of fixed size with levels that only DuckDB reads back.

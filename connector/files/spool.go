@@ -150,8 +150,9 @@ func (p *spools) sortInto(ctx context.Context, path string, in connector.Input, 
 		}
 		columns[i] += " AS " + spoolColumn(i)
 	}
-	sql := fmt.Sprintf("COPY (SELECT %s, (hash(%s) >> %d)::INTEGER AS %s FROM (%s) ORDER BY %s) TO %s (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE %d)",
-		strings.Join(columns, ", "), idents(p.spec.Partition), 64-hashBits, spoolHash, query, spoolHash, duck.Literal(path), spoolGroupRows)
+	options := append([]string{"FORMAT parquet", "COMPRESSION snappy", fmt.Sprintf("ROW_GROUP_SIZE %d", spoolGroupRows)}, plainFloats(p.output)...)
+	sql := fmt.Sprintf("COPY (SELECT %s, (hash(%s) >> %d)::INTEGER AS %s FROM (%s) ORDER BY %s) TO %s (%s)",
+		strings.Join(columns, ", "), idents(p.spec.Partition), 64-hashBits, spoolHash, query, spoolHash, duck.Literal(path), strings.Join(options, ", "))
 	err := whileReporting(reporter(in, counts), func() error { return in.Session.Exec(ctx, sql) })
 	return counts(), err
 }
