@@ -90,7 +90,7 @@ func (s *tableSink) publish(ctx context.Context, tx pgx.Tx, run connector.Run) (
 	case !g.open && g.outcome == published:
 		return false, nil
 	case !g.open:
-		return false, drover.Errorf(drover.Fenced, "run %s was given up, and %s is closed to it", run.ID, g.state.Target)
+		return false, s.givenUp(run)
 	}
 	st := g.state
 	switch st.Method {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -31,6 +32,9 @@ func (s *tableSink) Begin(ctx context.Context, run connector.Run, output drover.
 		if try == 3 || !hasState(err, "42P06", "42P07", "23505") {
 			break
 		}
+	}
+	if e := (*drover.Error)(nil); errors.As(err, &e) && hasState(err, "55P03") {
+		e.Hint = "end the session that holds the lock, perhaps another drover that begins the same run (pg_stat_activity, pg_locks), then run the same command again"
 	}
 	if err != nil {
 		return nil, err
@@ -113,12 +117,18 @@ func (s *tableSink) resume(ctx context.Context, tx pgx.Tx, run connector.Run, g 
 	case !g.open && g.outcome == published:
 		return nil
 	case !g.open:
-		return drover.Errorf(drover.Fenced, "run %s was given up, and %s is closed to it", run.ID, g.state.Target)
+		return s.givenUp(run)
 	}
 	if err := s.unchanged(ctx, tx.Conn(), g.state); err != nil {
 		return err
 	}
 	return s.restage(ctx, tx, run, g)
+}
+
+// givenUp says that a run's gate is closed. A run that was given up before it began has left no state, so the target is the job's.
+func (s *tableSink) givenUp(run connector.Run) error {
+	return drover.Errorf(drover.Fenced, "run %s was given up, and %s is closed to it", run.ID, s.spec.Table).
+		WithHint("run the same command again: it joins the run that took its place, or starts one")
 }
 
 // unchanged refuses a target that is not the table that the run began with, or not as it was.

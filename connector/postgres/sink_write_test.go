@@ -329,6 +329,18 @@ func TestBeginIsIdempotentAndConcurrent(t *testing.T) {
 	want(t, conn, "(SELECT count(*) FROM drover.gate)", "(3)")
 }
 
+func TestRule9ARunGivenUpBeforeItBeganNamesTheTarget(t *testing.T) {
+	u, conn := database(t, "")
+	newJob(t, &Sink{URL: u, Table: "another", Mode: Append}, numbers(0, 1)).begin() // so that drover's tables exist
+	j := newJob(t, &Sink{URL: u, Table: "never_made", Mode: Append}, numbers(0, 1))
+	if _, err := j.sink.Abort(t.Context(), j.run); err != nil {
+		t.Fatal(err)
+	}
+	_, err := j.sink.Begin(t.Context(), j.run, j.output)
+	fails(t, err, drover.Fenced, "never_made is closed to it", "run the same command again")
+	want(t, conn, "(SELECT FROM pg_tables WHERE tablename = 'never_made')")
+}
+
 func TestAbort(t *testing.T) {
 	u, conn := database(t, "CREATE TABLE old (id bigint)")
 	exists := func(name string) bool {
