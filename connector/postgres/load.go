@@ -67,10 +67,9 @@ type loader struct {
 	told              int64 // rowsOut at the last call of Progress
 }
 
-// encoders returns an encoder for each of the given output columns, and their SELECT over the program's rows, with Tag as the last
-// column.
-func (ld *loader) encoders(outputs []int) (encs []encoder, selects string, err error) {
-	var list []string
+// encoders returns an encoder for each of the given output columns, and their expressions over the program's rows, with Tag as the last
+// one.
+func (ld *loader) encoders(outputs []int) (encs []encoder, list []string, err error) {
 	for _, k := range outputs {
 		o := ld.in.Output[k]
 		enc, cast, err := newEncoder(o.Type, ld.columns[k].typ)
@@ -80,7 +79,7 @@ func (ld *loader) encoders(outputs []int) (encs []encoder, selects string, err e
 		if err != nil {
 			e := drover.Errorf(drover.Invalid, "column %s: %w", o.Name, err).WithHint("convert it in a step: cast: {%s: TYPE}", o.Name)
 			e.Column = o.Name
-			return nil, "", e
+			return nil, nil, e
 		}
 		expr := duck.Ident(o.Name)
 		if cast != "" {
@@ -89,7 +88,7 @@ func (ld *loader) encoders(outputs []int) (encs []encoder, selects string, err e
 		encs = append(encs, enc)
 		list = append(list, expr)
 	}
-	return encs, strings.Join(append(list, duck.Ident(step.Tag)), ", "), nil
+	return encs, append(list, duck.Ident(step.Tag)), nil
 }
 
 // sameAsSource refuses to move bytes between types of different forms: nothing behind this would notice.
@@ -122,11 +121,13 @@ func (ld *loader) progress() {
 	ld.in.Progress(rows, ld.rowsOut, bytes, ld.bytesOut)
 }
 
-// wholePass encodes every column of every row.
+// wholePass encodes every column of every row. The rows of a row-wise program are consumed inside their query: on the way out of it DuckDB would
+// copy each text once more. Those of other programs are streamed, in the order that the program gives them.
 type wholePass struct {
 	*loader
 	encs    []encoder
 	queries []string
+	remove  func()
 }
 
 // prepare readies the pass that serves every source and program.
@@ -135,23 +136,25 @@ func (ld *loader) prepare() (pass, error) {
 	for i := range all {
 		all[i] = i
 	}
-	encs, selects, err := ld.encoders(all)
+	encs, list, err := ld.encoders(all)
 	if err != nil {
 		return nil, err
 	}
-	p := &wholePass{loader: ld, encs: encs}
-	wrapped := func(program string) string { return "SELECT " + selects + " FROM (" + program + ")" }
+	p := &wholePass{loader: ld, encs: encs, remove: func() {}}
 	if ld.in.Program.RowWise {
-		p.queries = []string{wrapped(ld.in.Program.Over(ld.in.Relation.All()))}
+		var query string
+		query, p.remove = ld.in.Session.AddConsumer(ld.in.Program.Over(ld.in.Relation.All()), list, p.send)
+		p.queries = []string{query}
 		return p, nil
 	}
+	wrapped := func(program string) string { return "SELECT " + strings.Join(list, ", ") + " FROM (" + program + ")" }
 	for i := range ld.counts {
 		p.queries = append(p.queries, wrapped(ld.in.Program.Chunk(ld.in.Relation.Chunk(i), i)))
 	}
 	return p, nil
 }
 
-func (p *wholePass) close() {}
+func (p *wholePass) close() { p.remove() }
 
 func (p *wholePass) rows(ctx context.Context) error {
 	for _, q := range p.queries {
@@ -177,11 +180,11 @@ func (p *wholePass) query(ctx context.Context, sql string) error {
 		if err != nil || c.Rows() == 0 {
 			return err
 		}
+		if p.in.Program.RowWise {
+			continue // the row count of what was consumed
+		}
 		if err := p.send(c); err != nil {
 			return err
-		}
-		if p.rowsOut-p.told >= progressRows {
-			p.progress()
 		}
 	}
 }
@@ -192,6 +195,11 @@ func (p *wholePass) send(c duck.Chunk) error {
 		e.bind(c.Vector(k), n)
 	}
 	tags := duck.Data[int64](c.Vector(len(p.encs)))
+	defer func() {
+		if p.rowsOut-p.told >= progressRows {
+			p.progress()
+		}
+	}()
 	for i := range n {
 		dst := p.out.buf
 		start := len(dst)

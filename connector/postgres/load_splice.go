@@ -27,6 +27,8 @@ type splicePass struct {
 	// What the scan reads: the current batch from row pos on.
 	cur    *batch
 	pos    int
+	seg    int   // the segment of the last row that was sent
+	from   int   // its first row
 	seen   []int // the columns that the program reads
 	decode []decoder
 	field  []int
@@ -60,11 +62,11 @@ func (ld *loader) prepareSplice(ctx context.Context, rel *relation) (_ pass, err
 			p.made = append(p.made, k)
 		}
 	}
-	var selects string
-	if p.encs, selects, err = ld.encoders(p.made); err != nil {
+	var list []string
+	if p.encs, list, err = ld.encoders(p.made); err != nil {
 		return nil, err
 	}
-	if err := p.register(ctx, selects); err != nil {
+	if err := p.register(ctx, list); err != nil {
 		return nil, err
 	}
 	p.layout(spliced)
@@ -72,13 +74,15 @@ func (ld *loader) prepareSplice(ctx context.Context, rel *relation) (_ pass, err
 }
 
 // register makes the batch readable, binds the program to it and finds out which columns it reads, by running it over no rows.
-func (p *splicePass) register(ctx context.Context, selects string) error {
+func (p *splicePass) register(ctx context.Context, list []string) error {
 	name, remove, err := p.in.Session.AddScan(p.rel.scanned(), func() (duck.Filler, error) { return p.fill, nil })
 	if err != nil {
 		return fmt.Errorf("make a batch readable: %w", err)
 	}
-	p.remove = remove
-	p.stmt, err = p.in.Session.Prepare("SELECT " + selects + " FROM (" + p.in.Program.Over("(SELECT * FROM "+name+")") + ")")
+	// Rows that leave a query are copied by DuckDB; consumed inside it they are not.
+	query, ended := p.in.Session.AddConsumer(p.in.Program.Over("(SELECT * FROM "+name+")"), list, p.send)
+	p.remove = func() { ended(); remove() }
+	p.stmt, err = p.in.Session.Prepare(query)
 	if err != nil {
 		return err
 	}
@@ -187,40 +191,44 @@ func (p *splicePass) rows(ctx context.Context) error {
 
 // batch sends the rows of one batch.
 func (p *splicePass) batch(ctx context.Context, b *batch) error {
-	p.cur, p.pos = b, 0
+	p.cur, p.pos, p.seg, p.from = b, 0, 0, 0
 	rows, err := p.stmt.Query(ctx)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	seg, from := 0, 0 // the segment of the last row, and its first row
 	for {
 		c, err := rows.Next()
 		if err != nil || c.Rows() == 0 {
 			return err
 		}
-		n := c.Rows()
-		for i, e := range p.encs {
-			e.bind(c.Vector(i), n)
+	}
+}
+
+// send sends the rows of the current batch whose numbers and new columns are in c.
+func (p *splicePass) send(c duck.Chunk) error {
+	b, n := p.cur, c.Rows()
+	for i, e := range p.encs {
+		e.bind(c.Vector(i), n)
+	}
+	for i, r := range duck.Data[int64](c.Vector(len(p.encs)))[:n] {
+		if int(r) < p.from {
+			p.seg, p.from = 0, 0
 		}
-		for i, r := range duck.Data[int64](c.Vector(len(p.encs)))[:n] {
-			if int(r) < from {
-				seg, from = 0, 0
-			}
-			for int(r) >= int(b.segments[seg].end) {
-				from = int(b.segments[seg].end)
-				seg++
-			}
-			size, err := p.row(b, b.row(int(r)), i)
-			if err != nil {
-				return err
-			}
-			p.sent(int64(b.segments[seg].chunk), size)
-			if err := p.out.flush(false); err != nil {
-				return err
-			}
+		for int(r) >= int(b.segments[p.seg].end) {
+			p.from = int(b.segments[p.seg].end)
+			p.seg++
+		}
+		size, err := p.row(b, b.row(int(r)), i)
+		if err != nil {
+			return err
+		}
+		p.sent(int64(b.segments[p.seg].chunk), size)
+		if err := p.out.flush(false); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // row appends one output row, made of the input row with the given offsets and row i of the encoders, and returns its size.
