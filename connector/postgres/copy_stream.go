@@ -20,6 +20,8 @@ const batches = 4
 // errStopped ends a COPY whose reader has gone.
 var errStopped = errors.New("the stream was closed")
 
+var errNoChunk = errors.New("a row does not say which chunk it belongs to")
+
 // statement is one COPY ... TO STDOUT (FORMAT binary).
 type statement struct {
 	// chunk is the chunk that the rows belong to; manyChunks where a field of each row says it.
@@ -28,6 +30,7 @@ type statement struct {
 	// With manyChunks: the field, and which chunk its bytes mean. Without keys they are the chunk's number, an int4.
 	field int
 	keys  map[string]int32
+	null  int // the chunk that NULL means; -1 where there is none
 }
 
 const manyChunks = -1
@@ -185,14 +188,21 @@ func (s *stream) tuple(b *batch, at int) error {
 	chunk := int32(s.answer.chunk)
 	if chunk == manyChunks {
 		p, null := pgcopy.Field(b.arena, offs[s.answer.field])
-		if null || s.last.key == nil || string(p) != string(s.last.key) {
+		switch {
+		case null && s.answer.null < 0:
+			return errNoChunk
+		case null:
+			chunk = int32(s.answer.null)
+		case s.last.key != nil && string(p) == string(s.last.key):
+			chunk = s.last.chunk
+		default:
 			var err error
 			if s.last.chunk, err = s.chunkOf(p); err != nil {
 				return err
 			}
 			s.last.key = append(s.last.key[:0], p...)
+			chunk = s.last.chunk
 		}
-		chunk = s.last.chunk
 	}
 	size := uint32(at - b.parsed)
 	if s.added {
@@ -218,7 +228,7 @@ func (s *stream) chunkOf(p []byte) (int32, error) {
 	} else if len(p) == 4 {
 		return int32(binary.BigEndian.Uint32(p)), nil
 	}
-	return 0, errors.New("a row does not say which chunk it belongs to")
+	return 0, errNoChunk
 }
 
 // cut sends the current batch and begins another with the bytes behind its last tuple.

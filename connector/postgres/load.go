@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
@@ -128,6 +129,7 @@ type wholePass struct {
 	encs    []encoder
 	queries []string
 	remove  func()
+	mu      sync.Mutex // a session of several threads sends from all of them
 }
 
 // prepare readies the pass that serves every source and program.
@@ -190,16 +192,13 @@ func (p *wholePass) query(ctx context.Context, sql string) error {
 }
 
 func (p *wholePass) send(c duck.Chunk) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	n := c.Rows()
 	for k, e := range p.encs {
 		e.bind(c.Vector(k), n)
 	}
 	tags := duck.Data[int64](c.Vector(len(p.encs)))
-	defer func() {
-		if p.rowsOut-p.told >= progressRows {
-			p.progress()
-		}
-	}()
 	for i := range n {
 		dst := p.out.buf
 		start := len(dst)
@@ -215,6 +214,9 @@ func (p *wholePass) send(c duck.Chunk) error {
 		if err := p.out.flush(false); err != nil {
 			return err
 		}
+	}
+	if p.rowsOut-p.told >= progressRows {
+		p.progress()
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (r *relation) statements(columns, chunks []int) (reading, error) {
 	for i, c := range columns {
 		names[i] = "q." + quote(r.columns[c].name)
 	}
-	shared := r.sharing(chunks)
+	shared, null := r.sharing(chunks)
 	p := reading{fields: len(columns)}
 	together, extra := statement{}, ""
 	if shared != nil {
@@ -41,11 +41,12 @@ func (r *relation) statements(columns, chunks []int) (reading, error) {
 		switch keys := r.keys(by, shared); {
 		case keys == nil:
 			p.added, extra, together = true, "NULL::int4", r.join(names, by, shared)
+			null = -1
 		case field < 0:
 			p.added, extra = true, "q."+quote(by.name)
-			together = r.anyOf(append(names[:len(names):len(names)], extra), by, shared, statement{field: len(columns), keys: keys})
+			together = r.anyOf(append(names[:len(names):len(names)], extra), by, shared, statement{field: len(columns), keys: keys, null: null})
 		default:
-			together = r.anyOf(names, by, shared, statement{field: field, keys: keys})
+			together = r.anyOf(names, by, shared, statement{field: field, keys: keys, null: null})
 		}
 	}
 	if p.added { // all tuples of a stream have the same fields
@@ -53,7 +54,7 @@ func (r *relation) statements(columns, chunks []int) (reading, error) {
 		p.fields++
 	}
 	for _, c := range chunks {
-		if slices.Contains(shared, c) {
+		if slices.Contains(shared, c) || shared != nil && c == null {
 			continue
 		}
 		where, err := r.chunks[c].where(r.about)
@@ -72,18 +73,22 @@ func (r *relation) copyOf(selects []string, from string) string {
 	return "COPY (SELECT " + strings.Join(selects, ", ") + " FROM " + from + ") TO STDOUT (FORMAT binary)"
 }
 
-// sharing returns the chunks that are read by one statement, or nil.
-func (r *relation) sharing(chunks []int) []int {
-	var keyed []int
+// sharing returns the chunks of values that are read by one statement, or nil, and the chunk of NULL that may join them, or -1.
+func (r *relation) sharing(chunks []int) (keyed []int, null int) {
+	null = -1
 	for _, c := range chunks {
-		if b := r.chunks[c]; b.Key != nil && b.Columns == nil {
+		switch b := r.chunks[c]; {
+		case b.Columns != nil:
+		case b.Key != nil:
 			keyed = append(keyed, c)
+		case b.Null:
+			null = c
 		}
 	}
 	if len(keyed) < 2 {
-		return nil
+		return nil, -1
 	}
-	return keyed
+	return keyed, null
 }
 
 // keys returns the chunk of each key by the bytes that the column's values have in binary COPY, or nil for a type or collation under
@@ -140,10 +145,15 @@ func (r *relation) values(chunks []int) string {
 	return literal(arrayText(values))
 }
 
-// anyOf reads chunks of single values by a list of the values. The rows say by the value itself which chunk is theirs.
+// anyOf reads chunks of single values by a list of the values, with the chunk of NULL where st names one. The rows say by the value itself which
+// chunk is theirs.
 func (r *relation) anyOf(selects []string, by *column, chunks []int, st statement) statement {
 	st.chunk = manyChunks
-	st.sql = r.copyOf(selects, r.narrowed(r.src.from(r.about), r.isAny(by, chunks)))
+	where := r.isAny(by, chunks)
+	if st.null >= 0 {
+		where = "(" + where + " OR " + isNull(by, pgx.Identifier{"q", by.name}.Sanitize()) + ")"
+	}
+	st.sql = r.copyOf(selects, r.narrowed(r.src.from(r.about), where))
 	return st
 }
 
@@ -168,5 +178,5 @@ func (r *relation) join(names []string, by *column, chunks []int) statement {
 	if scalar && r.about.table != nil && r.about.table.ledBy(by.name) {
 		where = r.isAny(by, chunks)
 	}
-	return statement{chunk: manyChunks, field: len(names), sql: r.copyOf(selects, r.narrowed(from, where))}
+	return statement{chunk: manyChunks, field: len(names), null: -1, sql: r.copyOf(selects, r.narrowed(from, where))}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/step"
 )
 
@@ -41,11 +42,46 @@ func TestValuesOfOneTaskAreReadByOneStatement(t *testing.T) {
 		execSQL(t, conn, fmt.Sprintf(`DROP TABLE IF EXISTS src; CREATE TABLE src (id int, k %s); CREATE INDEX ON src (k);
 			INSERT INTO src SELECT i, CASE WHEN i %% 7 > 0 THEN to_char(20000101 + i %% 7, 'FM99999999') END::%[1]s FROM generate_series(1, 100) i`, typ))
 		p := reads(t, openTestSource(t, Table(string(u), "src")), "k")
-		if len(p.statements) != 2 || !p.added || p.fields != 2 { // the values and NULL
+		// NULL has a statement of its own where the rows do not say by their value which chunk is theirs.
+		if len(p.statements) != map[bool]int{true: 1, false: 2}[byValue] || !p.added || p.fields != 2 {
 			t.Errorf("%s: %d statements with %d fields", typ, len(p.statements), p.fields)
 		}
 		if st := p.statements[len(p.statements)-1]; (st.keys != nil) != byValue || strings.Contains(st.sql, "JOIN") == byValue {
 			t.Errorf("%s: %s", typ, st.sql)
+		}
+	}
+}
+
+func TestNULLsAreReadWithTheValuesAndStayTheirOwnChunk(t *testing.T) {
+	u, _ := database(t, `CREATE TABLE src AS SELECT i AS id, (ARRAY[NULL, '', 'a', NULL, 'b'])[1 + i % 5] AS k FROM generate_series(1, 1000) i`)
+	session := newSession(t)
+	for _, read := range []string{"id", "k", "id, k"} { // without the key, with it alone, and with both
+		s := openTestSource(t, Table(string(u), "src"))
+		schema, err := s.Schema(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, chunks := cutAll(t, s, drover.Chunking{By: "k"})
+		rel, err := s.Open(t.Context(), session, schema, st, chunks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sql := fmt.Sprintf("SELECT count(*) FROM (SELECT %s, %s AS n FROM %s) WHERE n >= 0 GROUP BY n ORDER BY n", read, step.Tag, rel.All())
+		tagged, err := session.Texts(t.Context(), sql)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, c := range chunks {
+			want := int64(200)
+			if c.Key == connector.NullKey {
+				want = 400
+			}
+			if got := rel.Count(i).Rows; got != want || *tagged[i][0] != fmt.Sprint(want) {
+				t.Errorf("%s: chunk %s has %d rows, %s with its tag; want %d", read, c.Key, got, *tagged[i][0], want)
+			}
+		}
+		if err := rel.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

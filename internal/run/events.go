@@ -11,6 +11,9 @@ import (
 	"github.com/droverdata/drover/internal/protocol"
 )
 
+// ownEvery is how often the driver's memory is read: the system walks over all of its pages for that, which takes milliseconds.
+const ownEvery = 2 * time.Second
+
 // events adds up what running attempts report and passes events on, one at a time.
 type events struct {
 	mu      sync.Mutex
@@ -20,8 +23,9 @@ type events struct {
 	done    protocol.Progress           // attempts of this process that finished
 	base    ledger.Totals               // what was finished before
 	chunks  monitor.Progress            // only its chunk counts
-	own     int64                       // the driver's memory as the last tick found it
-	peak    int64                       // the highest memory of driver and workers together
+	own     int64                       // the driver's memory as it was read last
+	ownAt   time.Time
+	peak    int64 // the highest memory of driver and workers together
 	stage   int
 	read    int64 // rows of the source that attempts of this process read
 }
@@ -116,7 +120,9 @@ func (e *events) tick(now time.Time, inFlight int) {
 	p.Running = int64(inFlight)
 	p.RowsIn, p.RowsOut = e.base.RowsIn+e.done.RowsIn, e.base.RowsOut+e.done.RowsOut
 	p.BytesIn, p.BytesOut = e.base.BytesIn+e.done.BytesIn, e.base.BytesOut+e.done.BytesOut
-	e.own = memory.Used()
+	if now.Sub(e.ownAt) >= ownEvery {
+		e.own, e.ownAt = memory.Used(), now
+	}
 	p.Memory = e.memory()
 	for _, a := range e.running {
 		p.RowsIn += a.RowsIn
