@@ -263,6 +263,25 @@ sink: {files: {path: out, partition_by: [k], mode: MODE}}
 	}
 }
 
+// TestAFilterThatMatchesNothingSaysSo: zero rows with their schema, exit 0, and a warning.
+func TestAFilterThatMatchesNothingSaysSo(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.exec(t, `COPY (SELECT range AS id, range % 3 AS k FROM range(100)) TO '{dir}/in' (FORMAT parquet, PARTITION_BY (k))`)
+	p.write(t, "job.yaml", "name: none\nsource: {files: {path: in}}\nsteps: [{filter: k = 7}]\nsink: {files: {path: out}}\n")
+	r := p.must(t, "run", "job.yaml", "--json", "--quiet")
+	if s := r.summary(t); s.State != "finished" || s.RowsOut != 0 || !strings.Contains(r.stderr, "no row passed the steps") {
+		t.Errorf("%+v\n%s", s, r.stderr)
+	}
+	if got := p.query(t, "SELECT count(*), count(id) FROM 'out/*.parquet'"); got != "0|0" {
+		t.Errorf("the output: %s", got)
+	}
+	p.write(t, "job.yaml", "name: some\nsource: {files: {path: in}}\nsteps: [{filter: k = 1}]\nsink: {files: {path: some}}\n")
+	if r := p.must(t, "run", "job.yaml"); strings.Contains(r.stderr, "no row passed") {
+		t.Error(r.stderr)
+	}
+}
+
 // TestZeroRows: an input without rows is data: the run finishes and its schema is in the output (design.md 3.5).
 func TestZeroRows(t *testing.T) {
 	t.Parallel()

@@ -83,6 +83,9 @@ func (r *runner) publishHeld(ctx context.Context) (again bool, err error) {
 	}
 	fault.Point(ctx)
 	r.warnOfFiles(published.Files)
+	if err := r.warnOfNothing(ctx); err != nil {
+		return false, err
+	}
 	if err := r.keepFiles(ctx, published.Files); err != nil {
 		return false, err
 	}
@@ -97,6 +100,18 @@ func (r *runner) warnOfFiles(files int64) {
 	}
 	r.events.send(monitor.Warning{Text: fmt.Sprintf("the tasks left %d files, and max_files is %d: there are more partitions than a sample showed; max_files: 1 has them merged",
 		files, sink.FileBudget())})
+}
+
+// warnOfNothing says that no row passed the steps. It is a result like any other, and seldom the one that was wanted.
+func (r *runner) warnOfNothing(ctx context.Context) error {
+	t, err := r.ledger.Totals(ctx, r.run.UID, r.last())
+	if err != nil {
+		return fmt.Errorf("read the run's totals from the ledger: %w", err)
+	}
+	if t.RowsOut == 0 && len(r.o.Job.Frame.Steps) > 0 {
+		r.events.send(monitor.Warning{Text: "no row passed the steps: the result has its columns and no rows"})
+	}
+	return nil
 }
 
 // keepFiles records how many files were published, for those who only find the run finished.
