@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"testing"
 
@@ -116,9 +117,13 @@ func TestBindAsksEveryoneAndHoldsThemOpen(t *testing.T) {
 	if m.opened != 2 || m.closed != 0 {
 		t.Fatalf("%d opened, %d closed", m.opened, m.closed)
 	}
-	want := "[{id BIGINT bigint  true id} {seen TIMESTAMP WITH TIME ZONE timestamp with time zone  false seen} {hour TIMESTAMP   false }]"
-	if got := fmt.Sprint(b.Output); got != want || fmt.Sprint(m.checked) != want {
-		t.Fatalf("output %s, the sink saw %v", got, m.checked)
+	want := drover.Schema{
+		{Name: "id", Type: "BIGINT", Native: "bigint", NotNull: true, From: "id"},
+		{Name: "seen", Type: "TIMESTAMP WITH TIME ZONE", Native: "timestamp with time zone", From: "seen"},
+		{Name: "hour", Type: "TIMESTAMP"},
+	}
+	if !slices.Equal(b.Output, want) || !slices.Equal(m.checked, want) {
+		t.Fatalf("output %+v, the sink saw %+v", b.Output, m.checked)
 	}
 	if b.SourceIdentity != "here" || b.Check.Identity != "there" || fmt.Sprint(b.Reads) != "[seen]" || !b.Program.RowWise {
 		t.Fatalf("%+v", b.Bound)
