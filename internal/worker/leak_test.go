@@ -101,7 +101,8 @@ func TestTheMemoryOfAWorkerDoesNotGrowWithItsTasks(t *testing.T) {
 			debug.FreeOSMemory()
 			grown := memory.Used() - before
 			t.Logf("%d tasks: %d KiB before, %d KiB more after", n, before>>10, grown>>10)
-			if grown > 4<<20+int64(n)<<10 {
+			// The allocators' own noise is some mebibytes, more under the race detector; a leak grows with the tasks.
+			if grown > 8<<20+int64(n)<<10 {
 				t.Errorf("the memory of the worker grew by %d KiB over %d tasks", grown>>10, n)
 			}
 		})
