@@ -29,23 +29,12 @@ const companiesQuery = `(SELECT id, name, lower(email), phone, website, street, 
 // companies is 3 million companies of 3,000 zip codes with the transform of the example: by zip code and by range, with one worker and two,
 // beside raw pipes and the script that drover's users come from.
 func companies(ctx context.Context, c config) (text string, err error) {
-	psql, err := findPsql()
-	if err != nil {
-		return "", err
-	}
-	python, err := c.python(ctx)
-	if err != nil {
-		return "", err
-	}
-	p, err := startPair(ctx)
+	rows, zips := c.size(3_000_000, 20_000), c.size(3_000, 100)
+	p, err := c.startCompanies(ctx, rows, zips)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, p.server.Stop()) }()
-	rows, zips := c.size(3_000_000, 20_000), c.size(3_000, 100)
-	if err := p.makeCompanies(ctx, rows, zips); err != nil {
-		return "", err
-	}
 	whole, err := p.columns(ctx)
 	if err != nil {
 		return "", err
@@ -69,18 +58,18 @@ func companies(ctx context.Context, c config) (text string, err error) {
 			return s, errors.Join(err, p.expect(ctx, int64(rows), "clean_companies"))
 		}}
 	}
-	m := match{server: p, contestants: []contestant{
+	m := match{server: p.pair, contestants: []contestant{
 		drover("drover, zip codes, 1 worker", "zips.yaml", 1),
 		drover("drover, zip codes, 2 workers", "zips.yaml", 2),
 		drover("drover, 12 ranges, 2 workers", "ranges.yaml", 2),
 		{"psql COPY TO \\| psql COPY FROM, binary", p.clear("DROP TABLE IF EXISTS raw_copy; CREATE TABLE raw_copy (" + whole + ")"), func(ctx context.Context) (sample, error) {
-			return p.pipe(ctx, psql, "raw_companies", "raw_copy")
+			return p.pipe(ctx, "raw_companies", "raw_copy")
 		}},
 		{"the same with the transform in SQL", p.clear("DROP TABLE IF EXISTS sql_copy; CREATE TABLE sql_copy (" + kept + added + ")"), func(ctx context.Context) (sample, error) {
-			return p.pipe(ctx, psql, companiesQuery, "sql_copy")
+			return p.pipe(ctx, companiesQuery, "sql_copy")
 		}},
 		{"pandas script, 2 processes", p.clear("DROP TABLE IF EXISTS clean_pandas; CREATE TABLE clean_pandas (" + kept + added + ")"), func(ctx context.Context) (sample, error) {
-			return measure(func() {}, python(ctx, "companies_pandas.py", p.raw, p.clean, "2"))
+			return measure(func() {}, p.python(ctx, "companies_pandas.py", p.raw, p.clean, "2"))
 		}},
 	}, ratios: []ratio{{0, 3, 1.15}, {1, 3, 1.15}, {1, 2, 1.10}, {1, 4, 0}, {1, 5, 0.18}}}
 	fmt.Printf("companies: %d rows, %d zip codes\n", rows, zips)

@@ -37,6 +37,33 @@ func startPair(ctx context.Context) (*pair, error) {
 	return p, nil
 }
 
+// rivalry is what the benchmarks of the companies need: a server that has them, and the rivals.
+type rivalry struct {
+	*pair
+	psql   string
+	python func(ctx context.Context, script string, args ...string) *exec.Cmd
+}
+
+// startCompanies starts a server with so many companies in so many zip codes.
+func (c config) startCompanies(ctx context.Context, rows, zips int) (*rivalry, error) {
+	psql, err := exec.LookPath("psql")
+	if err != nil {
+		return nil, fmt.Errorf("find the rival: %w (install the Postgres client)", err)
+	}
+	python, err := c.python(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := startPair(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.makeCompanies(ctx, rows, zips); err != nil {
+		return nil, errors.Join(err, p.server.Stop())
+	}
+	return &rivalry{p, psql, python}, nil
+}
+
 // env is what drover's job files need to find the databases.
 func (p *pair) env() []string { return []string{"RAW_URL=" + p.raw, "CLEAN_URL=" + p.clean} }
 
@@ -102,9 +129,9 @@ func (p *pair) columns(ctx context.Context, dropped ...string) (columns string, 
 }
 
 // pipe copies what the query or table from yields into a table of the target database, by two psql processes.
-func (p *pair) pipe(ctx context.Context, psql, from, table string) (sample, error) {
-	read := exec.CommandContext(ctx, psql, "-qX", "-d", p.raw, "-c", "COPY "+from+" TO STDOUT (FORMAT binary)")
-	write := exec.CommandContext(ctx, psql, "-qX", "-d", p.clean, "-c", "COPY "+table+" FROM STDIN (FORMAT binary)")
+func (p *rivalry) pipe(ctx context.Context, from, table string) (sample, error) {
+	read := exec.CommandContext(ctx, p.psql, "-qX", "-d", p.raw, "-c", "COPY "+from+" TO STDOUT (FORMAT binary)")
+	write := exec.CommandContext(ctx, p.psql, "-qX", "-d", p.clean, "-c", "COPY "+table+" FROM STDIN (FORMAT binary)")
 	r, w, err := os.Pipe()
 	if err != nil {
 		return sample{}, err
@@ -114,15 +141,6 @@ func (p *pair) pipe(ctx context.Context, psql, from, table string) (sample, erro
 		// Each process has its end; as long as this one has it too, nobody sees the end of the stream.
 		_, _ = r.Close(), w.Close()
 	}, read, write)
-}
-
-// findPsql returns the client that the raw pipes need.
-func findPsql() (string, error) {
-	psql, err := exec.LookPath("psql")
-	if err != nil {
-		return "", fmt.Errorf("find the rival: %w (install the Postgres client)", err)
-	}
-	return psql, nil
 }
 
 // workDir makes a folder with job files.

@@ -95,7 +95,7 @@ func (a *app) plan(ctx context.Context, file *jobfile.File, asJSON bool) (err er
 // loadedKeys reads which keys earlier runs of the job have loaded. It does not make a ledger.
 func loadedKeys(ctx context.Context, target string, job drover.Job) (_ *run.Loaded, err error) {
 	if !job.Frame.Chunk.NewKeys {
-		return nil, nil //nolint:nilnil // nil has loaded none
+		return nil, nil // nil has loaded none
 	}
 	l, err := open.Existing(ctx, target)
 	if err != nil || l == nil {

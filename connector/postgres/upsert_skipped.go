@@ -42,7 +42,7 @@ type mergeWatch struct {
 // that could skip rows: looking costs a join with the target.
 func watchMerge(ctx context.Context, tx pgx.Tx, st sinkState, from string) (*mergeWatch, error) {
 	if !st.leavesRows() {
-		return nil, nil //nolint:nilnil // nothing to watch
+		return nil, nil // nothing to watch
 	}
 	// tgtype: 1 is FOR EACH ROW, 2 BEFORE, 4 INSERT, 16 UPDATE (src/include/catalog/pg_trigger.h). Partitions may have triggers of their own.
 	var skips bool

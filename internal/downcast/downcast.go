@@ -39,7 +39,7 @@ const Dictionary = "DICTIONARY(VARCHAR)"
 // Choose returns the smallest type for the rows that s is of.
 func Choose(typ string, s Stats) Choice {
 	f := familyOf(typ)
-	c := Choice{Type: typ, Bytes: f.bytes(typ, s), Certain: true}
+	c := Choice{Type: typ, Bytes: size(typ, s), Certain: true}
 	c.SmallerBytes = c.Bytes
 	if s.Rows == s.Nulls {
 		return c // nothing is known of its values
@@ -64,7 +64,7 @@ func Choose(typ string, s Stats) Choice {
 		}
 		return c
 	}
-	c.SmallerBytes = familyOf(c.Type).bytes(c.Type, s)
+	c.SmallerBytes = size(c.Type, s)
 	if c.SmallerBytes > c.Bytes || c.SmallerBytes == c.Bytes && f != timestamps {
 		c.Type, c.SmallerBytes, c.Certain = typ, c.Bytes, true
 	}

@@ -57,7 +57,7 @@ type Stats struct {
 	Distinct int64 `json:"distinct,omitempty"`
 }
 
-// fixedWidths are the bytes of a value in a vector. Every other type is counted as a text of its values.
+// fixedWidth is the bytes of a value in a vector; 0 for a type that is counted as a text of its values.
 func fixedWidth(typ string) int64 {
 	switch typ {
 	case "BOOLEAN", "TINYINT", "UTINYINT":
@@ -77,7 +77,8 @@ func fixedWidth(typ string) int64 {
 	return 0
 }
 
-func (family) bytes(typ string, s Stats) int64 {
+// size is the memory of the rows that s is of.
+func size(typ string, s Stats) int64 {
 	if w := fixedWidth(typ); w > 0 {
 		return s.Rows * w
 	}

@@ -107,26 +107,18 @@ func find(ctx context.Context, o Options, task protocol.Task, chunks []connector
 
 // firstTask is a task without its chunk.
 func firstTask(job drover.Job, p plan.Plan, state json.RawMessage) (protocol.Task, error) {
-	source, err := json.Marshal(job.Frame.Source)
+	stage, err := protocol.StageOf(job, p.Stages[0], state)
 	if err != nil {
-		return protocol.Task{}, fmt.Errorf("encode the source: %w", err)
-	}
-	sink, err := json.Marshal(job.Sink)
-	if err != nil {
-		return protocol.Task{}, fmt.Errorf("encode the sink: %w", err)
+		return protocol.Task{}, err
 	}
 	uid := make([]byte, 16)
 	if _, err := rand.Read(uid); err != nil {
 		return protocol.Task{}, fmt.Errorf("make a random number: %w", err)
 	}
-	st, now := p.Stages[0], time.Now()
+	now := time.Now()
 	return protocol.Task{
-		Run: connector.Run{UID: hex.EncodeToString(uid), ID: "profile", Job: job.Name, StartedAt: now},
-		Stage: protocol.Stage{
-			Source: protocol.Spec{Connector: job.Frame.Source.Connector(), Value: source}, SourceState: state, Input: st.Input,
-			Program: st.Program, Reads: st.Reads, Steps: st.Steps, Output: st.Output,
-			Sink: protocol.Spec{Connector: job.Sink.Connector(), Value: sink},
-		},
+		Run:      connector.Run{UID: hex.EncodeToString(uid), ID: "profile", Job: job.Name, StartedAt: now},
+		Stage:    stage,
 		Timezone: job.Timezone, Now: now, Connections: min(1, job.Limits.SourceConnections),
 	}, nil
 }

@@ -31,7 +31,7 @@ func (r *runner) loadedKeys(ctx context.Context) (_ *Loaded, err error) {
 		return LoadedKeys(ctx, r.ledger, r.o.Job, r.run.UID)
 	}
 	if !r.o.Job.Frame.Chunk.NewKeys {
-		return nil, nil //nolint:nilnil // nil has loaded none
+		return nil, nil // nil has loaded none
 	}
 	l, err := r.o.OpenPast(ctx)
 	if err != nil {
@@ -48,7 +48,7 @@ func (r *runner) loadedKeys(ctx context.Context) (_ *Loaded, err error) {
 // not ask for new keys.
 func LoadedKeys(ctx context.Context, l ledger.Ledger, job drover.Job, before string) (*Loaded, error) {
 	if !job.Frame.Chunk.NewKeys {
-		return nil, nil //nolint:nilnil // nil has loaded none
+		return nil, nil // nil has loaded none
 	}
 	past := &Loaded{by: job.Frame.Chunk.By, doubles: doubles(job.Sink), keys: map[string]bool{}, first: true}
 	for run, err := range l.History(ctx, ledger.Past{Job: job.Name, Before: before, States: []ledger.RunState{ledger.Finished}}) {

@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -85,30 +84,17 @@ type pool struct {
 }
 
 func (r *runner) newPool(ctx context.Context, stage int, totals ledger.Totals, slots int) (*pool, error) {
-	st := r.plan.Stages[stage]
-	source, err := json.Marshal(r.o.Job.Frame.Source)
+	tasks, err := protocol.StageOf(r.o.Job, r.plan.Stages[stage], r.doc.SourceState)
 	if err != nil {
-		return nil, fmt.Errorf("encode the source: %w", err)
+		return nil, err
 	}
-	sink, err := json.Marshal(r.o.Job.Sink)
-	if err != nil {
-		return nil, fmt.Errorf("encode the sink: %w", err)
-	}
+	tasks.ToSpools, tasks.FromSpools = r.plan.Spools(stage), stage > 0
 	p := &pool{
 		runner: r, slots: slots, number: stage, left: -1, inFlight: map[int64]context.CancelCauseFunc{}, asks: map[int64]int64{},
-		stage: protocol.Stage{
-			Source:      protocol.Spec{Connector: r.o.Job.Frame.Source.Connector(), Value: source},
-			SourceState: r.doc.SourceState, Input: st.Input, Program: st.Program, Reads: st.Reads, Steps: st.Steps, Output: st.Output,
-			Sink:     protocol.Spec{Connector: r.o.Job.Sink.Connector(), Value: sink},
-			ToSpools: r.plan.Spools(stage), FromSpools: stage > 0,
-		},
+		stage: tasks,
 	}
 	p.want = ledger.Want{Worker: r.driver, Stage: stage, Lease: r.o.Lease, MaxChunks: 1}
 	pending := totals.Chunks[ledger.Pending]
-	few, err := r.fewTasks(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("decide how chunks are packed into tasks: %w", err)
-	}
 	switch {
 	case stage > 0:
 		// A merge chunk is a task. --only and --limit-chunks name chunks of the source.
@@ -117,6 +103,10 @@ func (r *runner) newPool(ctx context.Context, stage int, totals ledger.Totals, s
 	case p.stage.ToSpools:
 		p.want.MaxBytes, p.want.MaxChunks = packed(totals.PendingBytes, pending, int64(slots), spoolBytes)
 	default:
+		few, err := r.fewTasks(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("decide how chunks are packed into tasks: %w", err)
+		}
 		p.want.MaxBytes, p.want.MaxChunks = taskSize(totals.PendingBytes, pending, int64(slots), few)
 	}
 	p.want.Only = r.onlyKeys()

@@ -1,7 +1,6 @@
 package worker_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 	"github.com/droverdata/drover/internal/bind"
 	"github.com/droverdata/drover/internal/memory"
 	"github.com/droverdata/drover/internal/pgtest"
+	"github.com/droverdata/drover/internal/plan"
 	"github.com/droverdata/drover/internal/protocol"
 	"github.com/droverdata/drover/internal/worker"
 	"github.com/jackc/pgx/v5"
@@ -122,26 +122,24 @@ func taskOf(t *testing.T, job drover.Job) protocol.Task {
 			t.Error(err)
 		}
 	})
-	encode := func(v any) json.RawMessage {
-		data, err := json.Marshal(v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return data
-	}
-	task := protocol.Task{
-		Run: connector.Run{UID: "0123456789abcdef0123456789abcdef", ID: "r-soak", Job: job.Name, StartedAt: time.Now()},
-		Stage: protocol.Stage{
-			Source: protocol.Spec{Connector: job.Frame.Source.Connector(), Value: encode(job.Frame.Source)},
-			Input:  bound.Input, Program: bound.Program, Reads: bound.Reads, Steps: job.Frame.Steps, Output: bound.Output,
-			Sink: protocol.Spec{Connector: job.Sink.Connector(), Value: encode(job.Sink)},
-		},
-		Memory: 256 << 20, Threads: 1, Timezone: "UTC", Now: time.Now(),
-	}
-	if task.Stage.SourceState, err = bound.Source.Begin(t.Context(), job.Frame.Chunk, nil); err != nil {
+	planned, err := plan.Make(bound.Bound)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for chunk, err := range bound.Source.Chunks(t.Context(), job.Frame.Chunk, task.Stage.SourceState) {
+	state, err := bound.Source.Begin(t.Context(), job.Frame.Chunk, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage, err := protocol.StageOf(job, planned.Stages[0], state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	task := protocol.Task{
+		Run:    connector.Run{UID: "0123456789abcdef0123456789abcdef", ID: "r-soak", Job: job.Name, StartedAt: time.Now()},
+		Stage:  stage,
+		Memory: 256 << 20, Threads: 1, Timezone: "UTC", Now: time.Now(),
+	}
+	for chunk, err := range bound.Source.Chunks(t.Context(), job.Frame.Chunk, state) {
 		if err != nil {
 			t.Fatal(err)
 		}

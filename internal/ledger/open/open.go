@@ -54,7 +54,7 @@ func Existing(ctx context.Context, target string) (ledger.Ledger, error) {
 		return postgres.OpenExisting(ctx, target)
 	}
 	if _, err := os.Stat(target); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil // there is none
 	}
 	return sqlite.Open(ctx, target)
 }

@@ -59,7 +59,7 @@ func renderer() *sqlstore.Renderer {
 func (*database) Lock(sqlstore.Tx, string) error { return nil }
 
 // Fence implements sqlstore.DB. No sink writes SQLite files.
-func (*database) Fence(context.Context) (*connector.Fence, error) { return nil, nil } //nolint:nilnil // nil is an answer
+func (*database) Fence(context.Context) (*connector.Fence, error) { return nil, nil } // nil is an answer
 
 // Write implements sqlstore.DB.
 func (d *database) Write(ctx context.Context, synced bool, fn func(sqlstore.Tx) error) (err error) {

@@ -93,7 +93,7 @@ func newConnector(path string, options []Option) *opener {
 func micros(text any) (any, error) {
 	s, ok := text.(string)
 	if !ok {
-		return nil, nil //nolint:nilnil // SQL's NULL
+		return nil, nil // SQL's NULL
 	}
 	t, err := time.Parse(timeLayout, s)
 	if err != nil {
