@@ -78,9 +78,10 @@ type runStatus struct {
 	RowsIn  int64            `json:"rows_in"`
 	RowsOut int64            `json:"rows_out"`
 	// RowsScanned is absent where it is not known of every finished chunk.
-	RowsScanned *int64 `json:"rows_scanned,omitempty"`
-	BytesIn     int64  `json:"bytes_in"`
-	BytesOut    int64  `json:"bytes_out"`
+	RowsScanned  *int64 `json:"rows_scanned,omitempty"`
+	RowsRejected int64  `json:"rows_rejected"`
+	BytesIn      int64  `json:"bytes_in"`
+	BytesOut     int64  `json:"bytes_out"`
 	// Seconds is from the start to the end, or to now.
 	Seconds     float64 `json:"seconds"`
 	PeakMemory  int64   `json:"peak_memory_bytes"`
@@ -111,7 +112,7 @@ func statusOf(ctx context.Context, l ledger.Ledger, r ledger.Run) (runStatus, er
 	s := runStatus{
 		Run: r.ID, UID: r.UID, Job: r.Job, State: r.State, Engine: r.Engine, StartedAt: r.StartedAt.UTC(), Message: r.Message,
 		Chunks: byState(t), RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut,
-		RowsScanned: t.RowsScanned, PeakMemory: t.PeakMemory, Seconds: time.Since(r.StartedAt).Seconds(),
+		RowsScanned: t.RowsScanned, RowsRejected: t.RowsRejected, PeakMemory: t.PeakMemory, Seconds: time.Since(r.StartedAt).Seconds(),
 	}
 	merge, err := l.Totals(ctx, r.UID, 1)
 	if err != nil {

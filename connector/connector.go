@@ -87,13 +87,17 @@ type Receipt struct {
 	RowsOut int64 `json:"rows_out"`
 	// RowsScanned is how many rows were looked at, before pushdown; nil where it is not known.
 	RowsScanned *int64 `json:"rows_scanned,omitempty"`
-	BytesIn     int64  `json:"bytes_in"`
-	BytesOut    int64  `json:"bytes_out"`
+	// RowsRejected is how many of RowsIn went to the job's rejects.
+	RowsRejected int64 `json:"rows_rejected,omitempty"`
+	BytesIn      int64 `json:"bytes_in"`
+	BytesOut     int64 `json:"bytes_out"`
 	// PeakMemory is the task's, in bytes.
 	PeakMemory int64 `json:"peak_memory_bytes"`
 	// Publish is the sink's own note of what to publish. Where several chunks were written together, the receipt of the
 	// lowest chunk ID has it.
 	Publish json.RawMessage `json:"publish,omitempty"`
+	// Rejects is the same for the rejects' sink (exactness.md 6).
+	Rejects json.RawMessage `json:"rejects,omitempty"`
 }
 
 // Count is what reading one chunk came to so far.
@@ -177,6 +181,8 @@ type Input struct {
 	Progress func(rowsIn, rowsOut, bytesIn, bytesOut int64)
 	// PeakMemory returns the highest memory of the worker since the task began, in bytes.
 	PeakMemory func() int64
+	// Rejected says what became of the rows that the relation leaves out, one for each chunk; nil where no row was rejected.
+	Rejected []Rejected
 }
 
 // Query returns the SELECT that yields all of the input: Output's columns, then step.Tag with the chunk's index in the attempt.

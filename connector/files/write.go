@@ -229,6 +229,7 @@ func receipts(a connector.Attempt, in connector.Input, rowsOut []int64, bytes in
 			RowsIn: n.Rows, RowsOut: rowsOut[i], RowsScanned: n.Scanned, BytesIn: n.Bytes, BytesOut: share,
 			PeakMemory: in.PeakMemory(),
 		}
+		in.Mark(&out[i], i)
 		if c.ID < a.Chunks[lowest].ID {
 			lowest = i
 		}

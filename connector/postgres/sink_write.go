@@ -68,6 +68,7 @@ func (s *tableSink) Write(ctx context.Context, attempt connector.Attempt, open o
 				ChunkID: c.ID, Token: attempt.Token, RowsIn: read.Rows, RowsScanned: read.Scanned, BytesIn: read.Bytes,
 				RowsOut: counts[i].rows, BytesOut: counts[i].bytes, PeakMemory: in.PeakMemory(),
 			}
+			in.Mark(&fresh[i], i)
 		}
 		fault.Point(ctx)
 		err = s.unblocked(ctx, run, mark, attempt.Token, func() error { return s.insertReceipts(ctx, tx, run, fresh) })

@@ -203,7 +203,7 @@ func TestRunJSON(t *testing.T) {
 		t.Fatalf("%v\n%s", err, r.stdout)
 	}
 	want := []string{
-		"bytes_in", "bytes_out", "chunks", "engine", "files", "job", "peak_memory_bytes", "resumed", "rows_in", "rows_out", "rows_scanned", "run", "seconds", "state", "workers",
+		"bytes_in", "bytes_out", "chunks", "engine", "files", "job", "peak_memory_bytes", "resumed", "rows_in", "rows_out", "rows_rejected", "rows_scanned", "run", "seconds", "state", "workers",
 	}
 	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, want) {
 		t.Errorf("fields %v, want %v", keys, want)

@@ -175,7 +175,9 @@ type Totals struct {
 	RowsIn, RowsOut, BytesIn, BytesOut int64 // of finished chunks
 	// RowsScanned is nil unless it is known of every finished chunk.
 	RowsScanned *int64
-	PeakMemory  int64
+	// RowsRejected is of finished chunks too.
+	RowsRejected int64
+	PeakMemory   int64
 	// PendingBytes and PendingRows are estimates of what is not finished.
 	PendingRows, PendingBytes int64
 }
@@ -201,6 +203,7 @@ type ChunkRow struct {
 	Worker                             string
 	RowsIn, RowsOut, BytesIn, BytesOut int64
 	RowsScanned                        *int64 // nil where it is not known
+	RowsRejected                       int64
 	PeakMemory                         int64
 	StartedAt, FinishedAt              time.Time
 	Error                              *drover.Error

@@ -78,12 +78,14 @@ type Summary struct {
 	RowsIn  int64   `json:"rows_in"`
 	RowsOut int64   `json:"rows_out"`
 	// RowsScanned is how many rows were looked at before filters were pushed down; absent where it is not known of every chunk.
-	RowsScanned *int64  `json:"rows_scanned,omitempty"`
-	BytesIn     int64   `json:"bytes_in"`
-	BytesOut    int64   `json:"bytes_out"`
-	Files       int64   `json:"files"`
-	Seconds     float64 `json:"seconds"`
-	Workers     int     `json:"workers"`
+	RowsScanned *int64 `json:"rows_scanned,omitempty"`
+	// RowsRejected is how many of RowsIn went to the job's rejects.
+	RowsRejected int64   `json:"rows_rejected"`
+	BytesIn      int64   `json:"bytes_in"`
+	BytesOut     int64   `json:"bytes_out"`
+	Files        int64   `json:"files"`
+	Seconds      float64 `json:"seconds"`
+	Workers      int     `json:"workers"`
 	// PeakMemoryBytes is the highest memory of driver and workers together (sum of Pss), as it was measured here.
 	PeakMemoryBytes int64 `json:"peak_memory_bytes"`
 }
@@ -240,7 +242,7 @@ func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error)
 	s := Summary{
 		Chunks: countsOf(t),
 		Run:    run.ID, Job: run.Job, State: string(run.State), Engine: r.o.EngineName, Resumed: r.resumed, DryRun: r.o.DryRun,
-		RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut, RowsScanned: t.RowsScanned, Files: kept.Files,
+		RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut, RowsScanned: t.RowsScanned, RowsRejected: t.RowsRejected, Files: kept.Files,
 		Seconds: time.Since(r.begun).Seconds(), Workers: slots, PeakMemoryBytes: max(t.PeakMemory, r.events.peakMemory()),
 	}
 	merge := Counts{}

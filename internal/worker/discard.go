@@ -43,6 +43,7 @@ func (discard) Write(ctx context.Context, attempt connector.Attempt, open func(c
 			ChunkID: chunk.ID, Token: attempt.Token, RowsIn: count.Rows, RowsOut: out[i],
 			RowsScanned: count.Scanned, BytesIn: count.Bytes, PeakMemory: in.PeakMemory(),
 		}
+		in.Mark(&receipts[i], i)
 	}
 	return receipts, nil
 }

@@ -195,6 +195,27 @@ func testFinish(t *testing.T, fixture Fixture) {
 			t.Errorf("%+v", row)
 		}
 	})
+	t.Run("rejected rows are counted once", func(t *testing.T) {
+		b := started(t, fixture, 2)
+		task := b.claim(0, 0, 1)
+		list := receipts(task)
+		list[0].RowsRejected, list[0].Rejects = 2, json.RawMessage(`{"files":["x"]}`)
+		b.must(b.Finish(t.Context(), b.uid, task.Token, list))
+		b.must(b.Finish(t.Context(), b.uid, task.Token, list))
+		totals, err := b.Totals(t.Context(), b.uid, 0)
+		if rows := b.rows(); err != nil || totals.RowsRejected != 2 || rows[0].RowsRejected != 2 || rows[1].RowsRejected != 0 {
+			t.Errorf("%+v %+v %v", totals, rows, err)
+		}
+		for r, err := range b.Receipts(t.Context(), b.uid, 0) {
+			if err != nil || (r.RowsRejected == 2) != (string(r.Rejects) == `{"files":["x"]}`) {
+				t.Errorf("%+v %v", r, err)
+			}
+		}
+		b.must(b.Reopen(t.Context(), b.uid, 0, []int64{0}, "gone"))
+		if totals, err := b.Totals(t.Context(), b.uid, 0); err != nil || totals.RowsRejected != 0 {
+			t.Errorf("%+v %v", totals, err)
+		}
+	})
 	t.Run("reopened chunks run again", func(t *testing.T) {
 		b := started(t, fixture, 3)
 		b.finish(b.claim(0, 0, 1, 2))

@@ -20,7 +20,7 @@ import (
 )
 
 // version is that of the tables in schema.sql.
-const version = 3
+const version = 4
 
 // upgrades are the scripts that bring tables of version i+1 to the next one.
 var upgrades = []string{
@@ -42,6 +42,8 @@ COMMENT ON COLUMN @schema.machine.joined_at IS 'When it began to work.';
 COMMENT ON COLUMN @schema.machine.seen_at IS 'Its last heartbeat.';
 COMMENT ON COLUMN @schema.ledger.version IS 'Of these tables.';
 COMMENT ON SEQUENCE @schema.run_number_seq IS 'Gives run.number.'`,
+	`ALTER TABLE @schema.chunk ADD COLUMN rows_rejected bigint NOT NULL DEFAULT 0;
+COMMENT ON COLUMN @schema.chunk.rows_rejected IS 'Of rows_in, those that went to the job''s rejects.'`,
 }
 
 //go:embed schema.sql

@@ -54,6 +54,7 @@ CREATE TABLE @schema.chunk (
 	bytes_in          bigint NOT NULL DEFAULT 0,
 	bytes_out         bigint NOT NULL DEFAULT 0,
 	rows_scanned      bigint,
+	rows_rejected     bigint NOT NULL DEFAULT 0,
 	peak_memory_bytes bigint NOT NULL DEFAULT 0,
 	started_at        timestamptz,
 	finished_at       timestamptz,
@@ -84,6 +85,7 @@ COMMENT ON COLUMN @schema.chunk.rows_out IS 'Rows written.';
 COMMENT ON COLUMN @schema.chunk.bytes_in IS 'Bytes read.';
 COMMENT ON COLUMN @schema.chunk.bytes_out IS 'Bytes written.';
 COMMENT ON COLUMN @schema.chunk.rows_scanned IS 'Rows looked at before filters were pushed down; NULL where it is not known.';
+COMMENT ON COLUMN @schema.chunk.rows_rejected IS 'Of rows_in, those that went to the job''s rejects.';
 COMMENT ON COLUMN @schema.chunk.peak_memory_bytes IS 'Peak memory of the task that it was part of.';
 COMMENT ON COLUMN @schema.chunk.started_at IS 'When its last attempt began.';
 COMMENT ON COLUMN @schema.chunk.finished_at IS 'When it was finished, split, or given up.';

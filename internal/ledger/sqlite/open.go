@@ -24,7 +24,7 @@ import (
 )
 
 // version is that of the tables in schema.sql.
-const version = 3
+const version = 4
 
 // upgrades are the statements that bring tables of version i+1 to the next one.
 var upgrades = []string{
@@ -37,6 +37,7 @@ var upgrades = []string{
 	seen_at   TEXT NOT NULL,    -- its last heartbeat
 	PRIMARY KEY (run_id, driver)
 ) STRICT, WITHOUT ROWID`,
+	`ALTER TABLE chunk ADD COLUMN rows_rejected INTEGER NOT NULL DEFAULT 0`,
 }
 
 //go:embed schema.sql

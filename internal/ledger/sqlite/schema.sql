@@ -38,6 +38,7 @@ CREATE TABLE chunk (
 	bytes_in          INTEGER NOT NULL DEFAULT 0,
 	bytes_out         INTEGER NOT NULL DEFAULT 0,
 	rows_scanned      INTEGER,                    -- rows looked at before filters were pushed down; NULL where it is not known
+	rows_rejected     INTEGER NOT NULL DEFAULT 0, -- of rows_in, those that went to the job's rejects
 	peak_memory_bytes INTEGER NOT NULL DEFAULT 0, -- of the task that it was part of
 	started_at        TEXT,                       -- of its last attempt
 	finished_at       TEXT,

@@ -44,20 +44,21 @@ type finishedChunk struct {
 	BytesOut   int64             `json:"bytes_out"`
 	PeakMemory int64             `json:"peak"`
 	Scanned    *int64            `json:"scanned"`
+	Rejected   int64             `json:"rejected"`
 	Receipt    connector.Receipt `json:"receipt"`
 }
 
 const finish = `UPDATE @table(chunk) AS c SET state = 'finished', rows_in = r.rows_in, rows_out = r.rows_out, bytes_in = r.bytes_in,
-		bytes_out = r.bytes_out, rows_scanned = r.scanned, peak_memory_bytes = r.peak, receipt = r.receipt, finished_at = now(), lease_until = NULL,
+		bytes_out = r.bytes_out, rows_scanned = r.scanned, rows_rejected = r.rejected, peak_memory_bytes = r.peak, receipt = r.receipt, finished_at = now(), lease_until = NULL,
 		error = NULL, error_detail = NULL
-	FROM @rows($4, chunk_id bigint, rows_in bigint, rows_out bigint, bytes_in bigint, bytes_out bigint, peak bigint, scanned bigint, receipt json)
+	FROM @rows($4, chunk_id bigint, rows_in bigint, rows_out bigint, bytes_in bigint, bytes_out bigint, peak bigint, scanned bigint, rejected bigint, receipt json)
 	WHERE c.run_id = $1 AND c.stage = $2 AND c.id = r.chunk_id AND c.token = $3 AND c.state = 'running'`
 
 // Finish implements ledger.Ledger.
 func (s *Store) Finish(ctx context.Context, uid string, token int64, receipts []connector.Receipt) error {
 	rows := make([]finishedChunk, len(receipts))
 	for i, r := range receipts {
-		rows[i] = finishedChunk{r.ChunkID, r.RowsIn, r.RowsOut, r.BytesIn, r.BytesOut, r.PeakMemory, r.RowsScanned, r}
+		rows[i] = finishedChunk{r.ChunkID, r.RowsIn, r.RowsOut, r.BytesIn, r.BytesOut, r.PeakMemory, r.RowsScanned, r.RowsRejected, r}
 	}
 	data, err := json.Marshal(rows)
 	if err != nil {

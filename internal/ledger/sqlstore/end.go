@@ -137,7 +137,7 @@ func (s *Store) Reopen(ctx context.Context, uid string, stage int, chunkIDs []in
 			}
 		}
 		n, err := tx.Exec(`UPDATE @table(chunk) SET state = 'pending', receipt = NULL, rows_in = 0, rows_out = 0, bytes_in = 0,
-				bytes_out = 0, rows_scanned = NULL, peak_memory_bytes = 0, finished_at = NULL, error = $4, error_detail = $5
+				bytes_out = 0, rows_scanned = NULL, rows_rejected = 0, peak_memory_bytes = 0, finished_at = NULL, error = $4, error_detail = $5
 			WHERE run_id = $1 AND stage = $2 AND id @any($3) AND state = 'finished'`,
 			uid, stage, chunkIDs, failure.text, failure.detail)
 		if err != nil || n == 0 {

@@ -112,9 +112,9 @@ func (s *Store) Totals(ctx context.Context, uid string, stage int) (ledger.Total
 	err := s.db.Read(ctx, func(tx Tx) error {
 		return tx.Query(func(r Row) error {
 			var state ledger.ChunkState
-			var n, rowsIn, rowsOut, bytesIn, bytesOut, peak, rows, bytes int64
+			var n, rowsIn, rowsOut, rejected, bytesIn, bytesOut, peak, rows, bytes int64
 			var scanned *int64
-			if err := r.Scan(&state, &n, &rowsIn, &rowsOut, &bytesIn, &bytesOut, &scanned, &peak, &rows, &bytes); err != nil {
+			if err := r.Scan(&state, &n, &rowsIn, &rowsOut, &rejected, &bytesIn, &bytesOut, &scanned, &peak, &rows, &bytes); err != nil {
 				return err
 			}
 			t.Chunks[state] = n
@@ -122,12 +122,13 @@ func (s *Store) Totals(ctx context.Context, uid string, stage int) (ledger.Total
 			switch state {
 			case ledger.ChunkFinished:
 				t.RowsIn, t.RowsOut, t.BytesIn, t.BytesOut, t.RowsScanned = rowsIn, rowsOut, bytesIn, bytesOut, scanned
+				t.RowsRejected = rejected
 			case ledger.Pending, ledger.Running:
 				t.PendingRows += rows
 				t.PendingBytes += bytes
 			}
 			return nil
-		}, `SELECT state, count(*), CAST(sum(rows_in) AS bigint), CAST(sum(rows_out) AS bigint), CAST(sum(bytes_in) AS bigint),
+		}, `SELECT state, count(*), CAST(sum(rows_in) AS bigint), CAST(sum(rows_out) AS bigint), CAST(sum(rows_rejected) AS bigint), CAST(sum(bytes_in) AS bigint),
 			CAST(sum(bytes_out) AS bigint), CASE WHEN count(*) = count(rows_scanned) THEN CAST(sum(rows_scanned) AS bigint) END, max(peak_memory_bytes), CAST(sum(estimated_rows) AS bigint),
 			CAST(sum(estimated_bytes) AS bigint) FROM @table(chunk) WHERE run_id = $1 AND stage = $2 GROUP BY state`, uid, stage)
 	})
@@ -167,7 +168,7 @@ func (s *Store) Receipts(ctx context.Context, uid string, stage int) iter.Seq2[c
 }
 
 const selectChunks = `SELECT stage, id, key, state, attempts, losses, coalesce(worker, ''), rows_in, rows_out, bytes_in, bytes_out,
-	rows_scanned, peak_memory_bytes, @micros(started_at), @micros(finished_at), error_detail
+	rows_scanned, rows_rejected, peak_memory_bytes, @micros(started_at), @micros(finished_at), error_detail
 	FROM @table(chunk) WHERE run_id = $1 AND (stage, id) > ($2, $3)`
 
 // Chunks implements ledger.Ledger.
@@ -211,7 +212,7 @@ func scanChunk(r Row) (ledger.ChunkRow, error) {
 	var started, finished *int64
 	var detail *string
 	if err := r.Scan(&c.Stage, &c.ID, &c.Key, &c.State, &c.Attempts, &c.Losses, &c.Worker, &c.RowsIn, &c.RowsOut, &c.BytesIn, &c.BytesOut,
-		&c.RowsScanned, &c.PeakMemory, &started, &finished, &detail); err != nil {
+		&c.RowsScanned, &c.RowsRejected, &c.PeakMemory, &started, &finished, &detail); err != nil {
 		return c, err
 	}
 	c.StartedAt, c.FinishedAt = timeOf(started), timeOf(finished)
