@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -26,8 +27,8 @@ func (a *app) errorsCommand() *cobra.Command {
 		Use:                   "errors [RUN] [FLAGS]",
 		DisableFlagsInUseLine: true,
 		Short:                 "show each failed chunk with its error",
-		Long: `Show the chunks of a run that failed, with their errors and the command that retries just those. Equal errors are shown
-once, with all their chunks. Without a run, it is the newest one of the ledger.`,
+		Long: `Show the chunks of a run that failed, with their errors and the command that retries just those. Errors that are equal but
+for the values in them are shown once, with all their chunks. Without a run, it is the newest one of the ledger.`,
 		Example: `  drover errors
   drover errors r-k3f9 --json`,
 		Args:              atMostOne("run"),
@@ -84,8 +85,10 @@ func (a *app) showErrors(ctx context.Context, l ledger.Ledger, id, ledgerFlag st
 		}
 		found.Errors = append(found.Errors, chunkError{c.Stage, c.ID, c.Key, c.Attempts, c.Losses, c.Worker, c.Error})
 	}
-	if len(found.Errors) > 0 {
-		found.Retry = "drover run " + quote(jobFileOf(".", r.Job)) + " --retry-errors"
+	if len(found.Errors) > 0 && r.State != ledger.Abandoned && r.State != ledger.Finished {
+		if found.Retry, err = retryCommand(ctx, l, r); err != nil {
+			return err
+		}
 		if ledgerFlag != "" {
 			found.Retry += " --ledger " + quote(redact.Passwords(ledgerFlag))
 		}
@@ -95,6 +98,23 @@ func (a *app) showErrors(ctx context.Context, l ledger.Ledger, id, ledgerFlag st
 	}
 	a.printf("%s", redact.Passwords(found.text()))
 	return nil
+}
+
+// retryCommand tries the failed chunks of a run again, once the words for the ledger are added. Without a name that is the job's newest
+// run that is not over.
+func retryCommand(ctx context.Context, l ledger.Ledger, r ledger.Run) (string, error) {
+	command := "drover run " + quote(jobFileOf(".", r.Job)) + " --retry-errors"
+	unfinished := ledger.Past{Job: r.Job, States: []ledger.RunState{ledger.Planned, ledger.Open, ledger.Publishing, ledger.Failed}}
+	for newest, err := range l.History(ctx, unfinished) {
+		if err != nil {
+			return "", fmt.Errorf("look for the newest run of job %s: %w", r.Job, err)
+		}
+		if newest.UID != r.UID {
+			command += " --run " + quote(r.ID)
+		}
+		break
+	}
+	return command, nil
 }
 
 func (f runErrors) text() string {
@@ -113,6 +133,9 @@ func (f runErrors) text() string {
 		if hint != "" {
 			fmt.Fprintf(&b, "  hint      %s\n", human.Printable(hint))
 		}
+		if differ(group) {
+			b.WriteString("  values    differ from chunk to chunk (--json has each)\n")
+		}
 		for i, c := range group {
 			if i == mostKeys {
 				fmt.Fprintf(&b, "  and %s more (--json has them all)\n", human.Plural(int64(len(group)-i), "chunk"))
@@ -121,7 +144,9 @@ func (f runErrors) text() string {
 			fmt.Fprintf(&b, "  chunk     %s · %s\n", human.Key(c.Key), c.tries())
 		}
 	}
-	fmt.Fprintf(&b, "\n%s\n", human.Line("retry only these", f.Retry))
+	if f.Retry != "" {
+		fmt.Fprintf(&b, "\n%s\n", human.Line("retry only these", f.Retry))
+	}
 	return b.String()
 }
 
@@ -141,7 +166,10 @@ func (c chunkError) tries() string {
 	return strings.Join(parts, ", ")
 }
 
-// groups puts equal errors together, in the order of their first chunks.
+// values are what differs between messages that say the same of several chunks: 'n/a', 10016.
+var values = regexp.MustCompile(`'[^']*'|[0-9]+`)
+
+// groups puts errors together that are equal but for the values in them, in the order of their first chunks.
 func groups(errs []chunkError) [][]chunkError {
 	index := map[string]int{}
 	var out [][]chunkError
@@ -149,7 +177,7 @@ func groups(errs []chunkError) [][]chunkError {
 		key := ""
 		if e.Error != nil {
 			// A sample differs from chunk to chunk where the error is one.
-			key = strings.Join([]string{string(e.Error.Kind), e.Error.Field, e.Error.Code, e.Error.Column, e.Error.Message}, "\x00")
+			key = strings.Join([]string{string(e.Error.Kind), e.Error.Field, e.Error.Code, e.Error.Column, values.ReplaceAllString(e.Error.Message, "?")}, "\x00")
 		}
 		i, known := index[key]
 		if !known {
@@ -160,6 +188,13 @@ func groups(errs []chunkError) [][]chunkError {
 		out[i] = append(out[i], e)
 	}
 	return out
+}
+
+// differ reports whether the messages of a group hold different values.
+func differ(group []chunkError) bool {
+	return slices.ContainsFunc(group, func(c chunkError) bool {
+		return c.Error != nil && (c.Error.Message != group[0].Error.Message || c.Error.Sample != group[0].Error.Sample)
+	})
 }
 
 var nameLine = regexp.MustCompile(`(?m)^name:[ \t]*["']?([^"'#\r\n]*[^"'#\s])`)

@@ -139,7 +139,7 @@ func (a *app) run(ctx context.Context, path string, f runFlags) (err error) {
 		return err
 	}
 	printer := monitor.Start(monitor.Options{
-		Out: a.err, Terminal: a.isTerminal(a.err), JSON: f.logFormat == "json", Quiet: f.quiet, Again: a.again(),
+		Out: a.err, Terminal: a.isTerminal(a.err), JSON: f.logFormat == "json", Quiet: f.quiet, Next: a.next(s.ledger),
 	})
 	o := run.Options{
 		Registry: all.All(), EngineName: "local", Job: job, Name: f.name, New: f.fresh, KeepCommitted: f.keepCommitted,

@@ -47,12 +47,12 @@ A ledger is a SQLite file or a Postgres schema with tables run, chunk and attemp
 			}
 			defer l.Shutdown() //nolint:errcheck // nothing was written
 			if watch {
-				return a.watchRun(cmd.Context(), l, strings.Join(args, ""))
+				return a.watchRun(cmd.Context(), l, strings.Join(args, ""), name)
 			}
 			if len(args) == 0 {
 				return a.listRuns(cmd.Context(), l, limit, asJSON)
 			}
-			return a.showRun(cmd.Context(), l, args[0], asJSON)
+			return a.showRun(cmd.Context(), l, args[0], name, asJSON)
 		},
 	}
 	ledgerFlag(cmd, &name)
@@ -234,7 +234,7 @@ func (s runStatus) took() string {
 	return human.Span(time.Duration(s.Seconds * float64(time.Second)))
 }
 
-func (a *app) showRun(ctx context.Context, l ledger.Ledger, id string, asJSON bool) error {
+func (a *app) showRun(ctx context.Context, l ledger.Ledger, id, ledgerFlag string, asJSON bool) error {
 	s, err := statusNow(ctx, l, id)
 	if err != nil {
 		return err
@@ -242,7 +242,7 @@ func (a *app) showRun(ctx context.Context, l ledger.Ledger, id string, asJSON bo
 	if asJSON {
 		return a.printJSON(s)
 	}
-	a.printf("%s", s.text())
+	a.printf("%s", s.text(a.showErrorsWith(a.ledgerName(ledgerFlag, ""))))
 	return nil
 }
 
@@ -262,7 +262,8 @@ func statusNow(ctx context.Context, l ledger.Ledger, id string) (runStatus, erro
 	return s, s.measure(ctx, l)
 }
 
-func (s runStatus) text() string {
+// text is the status of one run; showErrors is the command that shows its errors.
+func (s runStatus) text(showErrors string) string {
 	var b strings.Builder
 	line := func(label, format string, args ...any) {
 		b.WriteString(human.Line(label, fmt.Sprintf(format, args...)) + "\n")
@@ -292,7 +293,7 @@ func (s runStatus) text() string {
 		line("time left", "about %s", human.Span(time.Duration(s.LeftSeconds*float64(time.Second))))
 	}
 	if s.Chunks["error"]+s.Merge["error"] > 0 {
-		line("see the errors", "drover errors %s", s.Run)
+		line("see the errors", "%s %s", showErrors, s.Run)
 	}
 	return b.String()
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/jobfile"
+	"github.com/droverdata/drover/internal/monitor"
 )
 
 func TestAgainRepeatsTheCommandWithoutSecrets(t *testing.T) {
@@ -30,6 +31,30 @@ func TestAgainRepeatsTheCommandWithoutSecrets(t *testing.T) {
 		if got := (&app{args: c.args}).again(); got != c.want {
 			t.Errorf("%q: got %s, want %s", c.args, got, c.want)
 		}
+	}
+}
+
+func TestNextCommandsAreOnesThatWork(t *testing.T) {
+	env := map[string]string{}
+	a := &app{getenv: func(name string) string { return env[name] }, args: []string{
+		"run", "a.yaml", "--only", "10016", "--only=2", "--limit-chunks", "3", "--run", "nightly", "--set", "a=x", "--ledger", "postgres://u:hunter2@h/db",
+	}}
+	ledger := "postgres://u:hunter2@h/db"
+	const end = " --set a=x --ledger 'postgres://u:***@h/db'"
+	got := a.next(ledger)
+	want := monitor.Next{
+		Again:  "drover run a.yaml --only 10016 --only=2 --limit-chunks 3 --run nightly" + end,
+		Rest:   "drover run a.yaml --run nightly" + end,
+		Retry:  "drover run a.yaml --only 10016 --only=2 --limit-chunks 3 --run nightly" + end + " --retry-errors",
+		Afresh: "drover run a.yaml --only 10016 --only=2 --limit-chunks 3" + end + " --new",
+		Errors: "drover errors --ledger 'postgres://u:***@h/db'",
+	}
+	if got != want {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+	env["DROVER_LEDGER"] = ledger
+	if got := a.next(ledger).Errors; got != "drover errors" {
+		t.Errorf("the ledger of the environment is named: %s", got)
 	}
 }
 

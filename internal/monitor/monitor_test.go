@@ -50,9 +50,9 @@ func TestStory(t *testing.T) {
 		{"failed chunks", Ended{Run: "r-k3f9", State: "failed", Total: 3000, Finished: 2999, Failed: 1}, []string{
 			"error             1 of 3,000 chunks failed; 2,999 are safe, nothing is published",
 			"  zip_code=10016    steps[1].set: could not convert 'n/a' to DOUBLE (Conversion Error) · column revenue · 1 attempt",
-			"see them          drover errors r-k3f9",
-			"retry only these  drover run companies.yaml --retry-errors",
-			"or start afresh   drover run companies.yaml --new",
+			"see them          drover errors --ledger x r-k3f9",
+			"retry only these  drover run retry",
+			"or start afresh   drover run afresh",
 		}},
 		{"interrupted", Ended{Run: "r-k3f9", State: "open", Total: 3000, Finished: 2204, Pending: 796, Interrupted: true}, []string{
 			"stopped           run r-k3f9: 2,204 of 3,000 chunks are finished and safe",
@@ -60,7 +60,7 @@ func TestStory(t *testing.T) {
 		}},
 		{"left open", Ended{Run: "r-k3f9", State: "open", Total: 3000, Finished: 2, Pending: 2998, RowsOut: 10, Seconds: 1}, []string{
 			"left open         run r-k3f9: 2 of 3,000 chunks are finished, 10 rows in 1s, peak 0 B",
-			"go on             drover run companies.yaml",
+			"go on             drover run rest",
 		}},
 		{"dry run", Ended{Run: "r-k3f9", Total: 1, Finished: 1, RowsIn: 12, RowsOut: 7, Seconds: 1, DryRun: true}, []string{
 			"dry run           12 rows read, 7 would be written, in 1s, peak 0 B; nothing was written",
@@ -73,7 +73,9 @@ func TestStory(t *testing.T) {
 				"run r-k3f9        ledger .drover/ledger.db · 2 workers, up to 5.0 GiB",
 				"warning           2 files of 0 bytes are left out",
 			}, append(c.want, "")...), "\n")
-			got := show(Options{Again: "drover run companies.yaml"}, append(run[:len(run):len(run)], c.end)...)
+			got := show(Options{Next: Next{
+				Again: "drover run companies.yaml", Rest: "drover run rest", Retry: "drover run retry", Afresh: "drover run afresh", Errors: "drover errors --ledger x",
+			}}, append(run[:len(run):len(run)], c.end)...)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}
@@ -82,7 +84,7 @@ func TestStory(t *testing.T) {
 }
 
 func TestQuietShowsWarningsAndFailuresOnly(t *testing.T) {
-	got := show(Options{Quiet: true, Again: "drover run x"}, append(run[:len(run):len(run)], Ended{Total: 2, Finished: 1, Failed: 1})...)
+	got := show(Options{Quiet: true}, append(run[:len(run):len(run)], Ended{Total: 2, Finished: 1, Failed: 1})...)
 	if !strings.HasPrefix(got, "warning ") || !strings.Contains(got, "1 of 2 chunks failed") || strings.Contains(got, "plan ") {
 		t.Errorf("quiet shows %q", got)
 	}

@@ -18,6 +18,18 @@ const (
 	patience = 2 * time.Second
 )
 
+// Next are the commands that the closing lines of a run offer.
+type Next struct {
+	// Again goes on after an interruption.
+	Again string
+	// Rest goes on with the chunks that --only or --limit-chunks left out.
+	Rest string
+	// Retry tries the failed chunks again, and Afresh gives the run up for a new one.
+	Retry, Afresh string
+	// Errors shows a run's errors; its name is added.
+	Errors string
+}
+
 // Options say how events are shown.
 type Options struct {
 	// Out receives the text. A bar is drawn if Terminal is set and Out is an *os.File.
@@ -28,8 +40,7 @@ type Options struct {
 	JSON bool
 	// Quiet leaves out all but warnings and failures.
 	Quiet bool
-	// Again is the command that resumes the run.
-	Again string
+	Next  Next
 }
 
 // Printer shows the events of one run. Errors of Out are ignored: whoever closes the pipe does not want to know.
@@ -80,7 +91,7 @@ func (p *Printer) serve(o Options) {
 	if file, ok := o.Out.(*os.File); ok && o.Terminal && !o.Quiet {
 		v = newBar(file)
 	}
-	s := &story{again: o.Again}
+	s := &story{next: o.Next}
 	for e := range p.events {
 		if progress, ok := e.(Progress); ok {
 			if !o.Quiet {

@@ -14,7 +14,7 @@ const mostFailures = 5
 
 // story turns events into lines of text. It remembers what the closing lines need.
 type story struct {
-	again    string // the command that resumes the run
+	next     Next
 	failures []string
 	unshown  int
 }
@@ -160,12 +160,12 @@ func (s *story) ended(e Ended) []string {
 	case e.Interrupted:
 		return []string{
 			human.Line("stopped", fmt.Sprintf("run %s: %s of %s are finished and safe", e.Run, human.Count(e.Finished), human.Plural(e.Total, "chunk"))),
-			human.Line("go on", s.again),
+			human.Line("go on", s.next.Again),
 		}
 	case e.Pending > 0:
 		return []string{
 			human.Line("left open", fmt.Sprintf("run %s: %s of %s are finished, %s", e.Run, human.Count(e.Finished), human.Plural(e.Total, "chunk"), total)),
-			human.Line("go on", s.again),
+			human.Line("go on", s.next.Rest),
 		}
 	}
 	return []string{human.Line(e.State, e.Sink+": "+total)}
@@ -187,8 +187,8 @@ func (s *story) endedWithErrors(e Ended) []string {
 	if e.DryRun {
 		return lines
 	}
-	return append(lines, human.Line("see them", "drover errors "+e.Run), human.Line("retry only these", s.again+" --retry-errors"),
-		human.Line("or start afresh", s.again+" --new"))
+	return append(lines, human.Line("see them", s.next.Errors+" "+e.Run), human.Line("retry only these", s.next.Retry),
+		human.Line("or start afresh", s.next.Afresh))
 }
 
 // figures are a Progress in words, without its chunks: "1.8M rows   228k rows/s   61 MB/s   214 MiB   3s left".

@@ -1,0 +1,65 @@
+package e2e
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestTheCommandsThatRunOffersWork runs each command that the closing lines and drover errors print, as it is printed.
+func TestTheCommandsThatRunOffersWork(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	firmsData(t, p)
+	offered := func(r result, label string) []string {
+		t.Helper()
+		m := regexp.MustCompile(`(?m)^` + label + ` +drover (.*)$`).FindStringSubmatch(r.stdout + r.stderr)
+		if m == nil {
+			t.Fatalf("no command %q in:\n%s%s", label, r.stdout, r.stderr)
+		}
+		return strings.Fields(m[1])
+	}
+	broken := strings.Replace(brokenJob, "mode: append", "mode: replace", 1)
+	p.write(t, "job.yaml", broken)
+	// The ledger is not where the verbs without a job file look for it.
+	failed := p.drover(t, nil, "run", "job.yaml", "--ledger", "here.db", "--run", "nightly")
+	listed := p.must(t, offered(failed, "see them")...)
+	says(t, listed.stdout, "run nightly", "chunk     00001")
+	for _, r := range []result{failed, listed} {
+		if again := p.drover(t, nil, offered(r, "retry only these")...); again.code != 1 || !strings.Contains(again.stderr, "1 of 4 chunks failed") {
+			t.Errorf("the retry: exit %d\n%s", again.code, again.stderr)
+		}
+	}
+	shown := p.must(t, "status", "nightly", "--ledger", "here.db")
+	says(t, p.must(t, offered(shown, "see the errors")...).stdout, "run nightly")
+
+	p.write(t, "job.yaml", strings.Replace(broken, "CAST(name AS INTEGER)", "7", 1))
+	part := p.must(t, append(offered(failed, "or start afresh"), "--only", "00002")...)
+	rest := p.must(t, offered(part, "go on")...)
+	says(t, rest.stderr, "published")
+
+	// A named run that is not the job's newest.
+	p.write(t, "job.yaml", broken)
+	p.drover(t, nil, "run", "job.yaml", "--run", "first")
+	p.drover(t, nil, "run", "job.yaml", "--run", "second")
+	retry := offered(p.must(t, "errors", "first"), "retry only these")
+	if again := p.drover(t, nil, append(retry, "--json")...); again.summary(t).Run != "first" {
+		t.Errorf("%q retries %s", retry, again.summary(t).Run)
+	}
+}
+
+// TestErrorsGroupsWhatDiffersInValuesAlone: three chunks that fail by their own values are one error.
+func TestErrorsGroupsWhatDiffersInValuesAlone(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	firmsData(t, p)
+	p.write(t, "job.yaml", strings.Replace(brokenJob, "zip = '00001'", "zip IS NOT NULL", 1))
+	if r := p.drover(t, nil, "run", "job.yaml"); r.code != 1 {
+		t.Fatalf("exit %d\n%s", r.code, r.stderr)
+	}
+	listed := p.must(t, "errors").stdout
+	says(t, listed, "3 chunks failed", "values    differ from chunk to chunk", "chunk     00000", "chunk     00001", "chunk     00002")
+	if n := strings.Count(listed, "Conversion Error"); n != 1 {
+		t.Errorf("%d errors are shown:\n%s", n, listed)
+	}
+}
