@@ -100,17 +100,17 @@ func (s *tableSink) ensureOwn(ctx context.Context, tx pgx.Tx) error {
 	}
 	// Not IF NOT EXISTS: that wants the right to create even where nothing is created.
 	for _, object := range []struct {
-		there  bool
-		create string
+		there bool
+		make  []string
 	}{
-		{o.schema, "CREATE SCHEMA " + quote(s.schema)},
-		{o.receipt, fmt.Sprintf(createReceipt, s.receiptTable())},
-		{o.gate, fmt.Sprintf(createGate, s.gateTable())},
+		{o.schema, []string{"CREATE SCHEMA " + quote(s.schema)}},
+		{o.receipt, append([]string{fmt.Sprintf(createReceipt, s.receiptTable())}, aboutReceipt(s.receiptTable())...)},
+		{o.gate, append([]string{fmt.Sprintf(createGate, s.gateTable())}, aboutGate(s.gateTable())...)},
 	} {
 		if object.there {
 			continue
 		}
-		if _, err := tx.Exec(ctx, object.create); err != nil {
+		if err := execAll(ctx, tx, object.make); err != nil {
 			return err
 		}
 	}
