@@ -10,7 +10,7 @@ LINT_VERSION := v2.15.0
 LINT := .cache/bin/golangci-lint-$(LINT_VERSION)
 
 # Where goroutines meet, or Go reads DuckDB's memory: these are tested under the race detector, which checks pointers too.
-RACE := ./internal/duck/... ./internal/parquet/... ./internal/run/... ./internal/engine/... ./internal/worker/... ./internal/ledger/... ./internal/monitor/... ./connector/postgres/...
+RACE := ./internal/duck/... ./internal/step/python/... ./internal/parquet/... ./internal/run/... ./internal/engine/... ./internal/worker/... ./internal/ledger/... ./internal/monitor/... ./connector/postgres/...
 # The tests start servers and kill processes: they must end by themselves well before this.
 TEST_TIMEOUT := 30m
 
@@ -44,7 +44,7 @@ soak: ## 10,000 tasks in one worker, whose memory must stay flat (some minutes)
 interop: build .cache/interop/.ready ## read drover's datasets with pyarrow, polars and pandas
 	.cache/interop/bin/python examples/interop/readers.py bin/drover
 
-.cache/interop/.ready: examples/interop/requirements.txt
+.cache/interop/.ready: internal/pythontest/requirements.txt
 	rm -rf $(dir $@)
 	$(PYTHON) -m venv $(dir $@)
 	$(dir $@)bin/pip install --quiet --disable-pip-version-check -r $<

@@ -1,0 +1,186 @@
+package python
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/step/function"
+)
+
+// Child is a function in a Python process, which the first call starts. It implements function.Function.
+type Child struct {
+	options  Options
+	process  *process
+	pid      atomic.Int64 // of process; whoever measures memory asks at any time
+	chunk    string       // whose lines are being printed
+	baseline int64        // the process's own memory in bytes before its first call
+}
+
+var _ function.Function = (*Child)(nil)
+
+// Start returns a child whose process the first Call starts. It has to be closed.
+func Start(options Options) *Child {
+	if options.Log == nil {
+		options.Log = func(string, string) {}
+	}
+	return &Child{options: options}
+}
+
+// PID is the process whose memory counts with the worker's; 0 where there is none.
+func (c *Child) PID() int { return int(c.pid.Load()) }
+
+// Close ends the process with everything that it started.
+func (c *Child) Close() error {
+	c.stop()
+	return nil
+}
+
+// stop ends the process; the next Call starts another.
+func (c *Child) stop() {
+	if c.process != nil {
+		c.pid.Store(0)
+		c.process.end()
+		c.process = nil
+	}
+}
+
+// Call runs the function on the rows of one chunk. See function.Function; the kinds of error are Data (the function raised, or its answer does not
+// fit), Invalid (the function cannot be had, or a column cannot be handed over), Lost (the process ended, or ctx's deadline passed), Overrun
+// (MemoryError) and Interrupted (ctx was cancelled).
+func (c *Child) Call(ctx context.Context, chunk function.Chunk, rows array.RecordReader) (array.RecordReader, error) {
+	c.chunk = chunk.Key
+	if err := c.settle(ctx); err != nil {
+		return nil, err
+	}
+	in, err := writeRows(rows)
+	if err != nil {
+		return nil, failed(err)
+	}
+	r, out, err := c.ask(ctx, request{Call: &chunk}, in)
+	if err = errors.Join(err, in.Close()); err != nil {
+		return nil, failed(err)
+	}
+	if r.Error != nil {
+		return nil, r.Error
+	}
+	if out == nil {
+		return nil, drover.Errorf(drover.Lost, "%s: Python answered without rows", c.options.Spec.Function)
+	}
+	answer, err := openRows(out)
+	if err = errors.Join(err, out.Close()); err != nil {
+		return nil, failed(err)
+	}
+	return answer, nil
+}
+
+// failed makes a drover.Error of what is none yet.
+func failed(err error) error {
+	if drover.KindOf(err) != "" {
+		return err
+	}
+	return drover.Errorf(drover.Data, "%w", err)
+}
+
+// settle has a process ready: it starts one where there is none, and replaces one that does not give its memory back.
+func (c *Child) settle(ctx context.Context) error {
+	if c.process != nil && c.over() {
+		if _, _, err := c.ask(ctx, request{Release: true}, nil); err != nil {
+			return err
+		}
+		if c.over() {
+			c.stop()
+		}
+	}
+	if c.process != nil {
+		return nil
+	}
+	return c.launch(ctx)
+}
+
+// slack is what a process may keep between chunks beside what it had before the first: caches of the libraries, what the module keeps.
+const slack = 64 << 20
+
+// over says whether the process holds more memory than it did before its first chunk.
+func (c *Child) over() bool {
+	now, ok := private(c.PID())
+	return ok && now > c.baseline+max(slack, c.options.Memory/4)
+}
+
+// launch starts a process and has it load the function.
+func (c *Child) launch(ctx context.Context) error {
+	o := c.options
+	input, err := encodeSchema(o.Input)
+	if err != nil {
+		return failed(err)
+	}
+	output, err := encodeSchema(o.Output)
+	if err != nil {
+		return failed(err)
+	}
+	c.process, err = startProcess(o.Interpreter, o.Dir, script(shimTarget, shimFrames, shimAnswer, shimChild), environment(o.Threads, o.Timezone),
+		func(line string) { o.Log(c.chunk, line) })
+	if err != nil {
+		return drover.Errorf(drover.Refused, "%s: %w", o.Spec.Function, err)
+	}
+	c.pid.Store(int64(c.process.cmd.Process.Pid))
+	r, _, err := c.ask(ctx, request{Hello: &hello{
+		Dir: o.Dir, Function: o.Spec.Function, Frame: o.Spec.Frame, DTypes: o.Spec.DTypes, Input: input, Output: output, NotNull: notNull(o.Input),
+		Threads: max(o.Threads, 1),
+	}}, nil)
+	if err != nil {
+		return err
+	}
+	if r.Error != nil {
+		c.stop()
+		return r.Error
+	}
+	c.baseline, _ = private(c.PID())
+	return nil
+}
+
+// ask exchanges a message with the process. An error has ended it.
+func (c *Child) ask(ctx context.Context, message request, file *os.File) (reply, *os.File, error) {
+	began := time.Now()
+	r, answered, err := c.process.exchange(ctx, message, file)
+	if err == nil {
+		return r, answered, nil
+	}
+	name := c.options.Spec.Function
+	p := c.process
+	crashed := errors.Is(err, errGone) && p.crashed()
+	c.stop()
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		e := drover.Errorf(drover.Lost, "%s did not return within %s, and was ended", name, time.Since(began).Round(time.Second/10))
+		return reply{}, nil, e.WithHint("see what it waits for, make the chunks smaller, or raise limits.chunk_timeout")
+	case errors.Is(err, context.Canceled):
+		return reply{}, nil, &drover.Error{Kind: drover.Interrupted, Message: name + " was interrupted", Cause: err}
+	case crashed:
+		e := drover.Errorf(drover.Lost, "%s: the Python process died (%s)", name, p.how())
+		return reply{}, nil, e.WithHint("a crash costs one attempt; see the run's log for what it printed last")
+	case errors.Is(err, errGone):
+		return reply{}, nil, drover.Errorf(drover.Lost, "%s: the Python process closed its connection", name).
+			WithHint("does the function close descriptors that are not its own?")
+	}
+	return reply{}, nil, &drover.Error{Kind: drover.Lost, Message: fmt.Sprintf("%s: %v", name, err), Cause: err}
+}
+
+// crashGrace is how long a process whose connection is closed has to end by itself.
+const crashGrace = time.Second
+
+// crashed says whether the process ends by itself. A process that ends closes its socket a little before the system tells how it ended.
+func (p *process) crashed() bool {
+	select {
+	case <-p.done:
+		return true
+	case <-time.After(crashGrace):
+		return false
+	}
+}

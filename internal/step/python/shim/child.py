@@ -1,0 +1,222 @@
+# The long-lived child: waits for chunks on a socket, calls the function, answers. What it says travels as JSON with a length before it, what it
+# computes with as Arrow IPC streams in shared memory, whose descriptors travel beside the messages (SCM_RIGHTS).
+import array
+import fcntl
+import json
+import mmap
+import select
+import signal
+import socket
+import struct
+import tempfile
+import threading
+
+LEAST_DESCRIPTOR = 200  # above what programs close by guess
+
+
+class Wire:
+    def __init__(self):
+        descriptor = fcntl.fcntl(3, fcntl.F_DUPFD_CLOEXEC, LEAST_DESCRIPTOR)
+        os.close(3)
+        self.socket = socket.socket(fileno=descriptor)
+        self.socket.setblocking(True)
+        self.owner = os.getpid()
+
+    def receive(self):
+        """The next message and the descriptor that came with it, or None at the end."""
+        head, descriptors = self.exactly(4)
+        if head is None:
+            return None, None
+        body, more = self.exactly(struct.unpack("<I", head)[0])
+        if body is None:
+            return None, None
+        descriptors += more
+        return json.loads(body), descriptors[0] if descriptors else None
+
+    def exactly(self, n):
+        data, descriptors = bytearray(), []
+        while len(data) < n:
+            part, ancillary, _, _ = self.socket.recvmsg(n - len(data), socket.CMSG_SPACE(4))
+            for level, kind, content in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                    found = array.array("i")
+                    found.frombytes(content[:4])
+                    descriptors += list(found)
+            if not part:
+                return None, descriptors
+            data += part
+        return bytes(data), descriptors
+
+    def send(self, message, descriptor=None):
+        if os.getpid() != self.owner:
+            os._exit(0)  # a fork that came back out of the function is not the child that was asked
+        body = json.dumps(message).encode("utf-8", "replace")
+        data = struct.pack("<I", len(body)) + body
+        if descriptor is not None:
+            sent = socket.send_fds(self.socket, [data], [descriptor])
+            data = data[sent:]
+        self.socket.sendall(data)
+
+    def watch(self):
+        """Ends this process when the worker's end of the socket is closed, whatever the function is doing. The kernel does the same on Linux."""
+
+        def wait():
+            poll = select.poll()
+            poll.register(self.socket, 0)
+            while True:
+                if any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll()):
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        threading.Thread(target=wait, name="drover", daemon=True).start()
+
+
+def new_memory():
+    """A descriptor of fresh memory that has no name."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("drover-answer", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as f:
+        return os.dup(f.fileno())
+
+
+def read_table(descriptor):
+    """The table in shared memory. The mapping is private: who writes to a frame writes to its own copy. It lasts as long as anything refers to it."""
+    try:
+        memory = mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)
+    finally:
+        os.close(descriptor)
+    with pa.ipc.open_stream(pa.py_buffer(memory)) as stream:
+        return stream.read_all()
+
+
+def write_table(table):
+    descriptor = new_memory()
+    try:
+        with os.fdopen(os.dup(descriptor), "wb", buffering=0) as raw:
+            with pa.PythonFile(raw, mode="w") as out, pa.ipc.new_stream(out, table.schema) as stream:
+                stream.write_table(table)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass  # the function closed or replaced it
+
+
+class Chunk(dict):
+    """What the function may know of its chunk: chunk.key, chunk.run, chunk.job, chunk.id; also as chunk["key"]."""
+
+    __getattr__ = dict.__getitem__
+
+
+class Child:
+    def __init__(self, hello):
+        global pa
+        set_path(hello["dir"])
+        import pyarrow as pa
+
+        self.folder, self.target, self.threads = hello["dir"], hello["function"], hello["threads"]
+        pa.set_cpu_count(max(self.threads, 1))
+        pa.set_io_thread_count(1)
+        self.mode = hello["dtypes"] or "auto"
+        self.not_null = set(hello["not_null"])
+        self.output = decode_schema(hello["output"])
+        self.function = load(self.target, self.folder)
+        self.with_chunk = takes_chunk(self.function, self.target)
+        self.frame = hello["frame"] or frame_of(self.function)
+        __import__(self.frame)
+        schema = decode_schema(hello["input"])
+        if schema is not None:
+            check_input(schema, self.not_null, self.frame, self.mode)
+
+    def call(self, chunk, descriptor):
+        table = read_table(descriptor)
+        frame = to_frame(table, self.not_null, self.frame, self.mode, self.threads)
+        del table
+        try:
+            answer = self.function(frame, chunk=Chunk(chunk)) if self.with_chunk else self.function(frame)
+        except MemoryError as e:
+            raise self.raised(e, "overrun") from e
+        except BaseException as e:
+            raise self.raised(e, "data") from e
+        del frame
+        table = to_table(answer, self.output, self.target, self.frame)
+        del answer
+        return write_table(table), table.num_rows
+
+    def raised(self, e, kind):
+        said = f"called sys.exit({e.code!r})" if isinstance(e, SystemExit) else "raised " + describe(e)
+        lines = "".join("\n  " + line for line in user_lines(e, self.folder))
+        return Refusal(kind, f"{self.target} {said}{lines}")
+
+
+def decode_schema(text):
+    if not text:
+        return None
+    import base64
+
+    return pa.ipc.open_stream(pa.py_buffer(base64.b64decode(text))).schema
+
+
+def failure(e):
+    if isinstance(e, Refusal):
+        if e.__cause__ is not None:
+            traceback.print_exception(e.__cause__)  # whole, to the run's log
+        return {"error": e.fields()}
+    traceback.print_exception(e)
+    kind = "overrun" if isinstance(e, MemoryError) else "data"
+    return {"error": {"kind": kind, "message": "the rows cannot be handed over to Python: " + describe(e)}}
+
+
+def release():
+    """Gives back what the function has left behind, and tells how much memory stays."""
+    import gc
+
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).malloc_trim(0)
+    except Exception:
+        pass  # not the GNU libc
+
+
+def serve():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to handle
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    sys.stderr.reconfigure(line_buffering=True, errors="backslashreplace")
+    wire = Wire()
+    wire.watch()
+    os.register_at_fork(after_in_child=wire.watch)
+    child = None
+    while True:
+        message, descriptor = wire.receive()
+        if message is None:
+            os._exit(0)
+        given = None
+        try:
+            if "hello" in message:
+                child = Child(message["hello"])
+                reply = {"ready": {"frame": child.frame}}
+            elif "release" in message:
+                release()
+                reply = {"released": True}
+            else:
+                given, rows = child.call(message["call"], descriptor)
+                reply = {"answer": {"rows": rows}}
+        except BaseException as e:
+            reply = failure(e)
+        flush()
+        wire.send(reply, given)
+        if given is not None:
+            os.close(given)
+        del reply, given
+
+
+serve()
