@@ -22,28 +22,33 @@ type typeRow struct {
 	baseTypmod       int32
 }
 
+// typesQuery reads the types of an array of OIDs, with their domains' bases and their elements. The server takes a recursive query for a large one and an
+// array for a short one: joined to the recursion, the statement looks so dear that it is compiled (jit), which takes a thousand times as long as
+// the statement.
+const typesQuery = `
+	WITH RECURSIVE need(oid) AS (
+		SELECT unnest($1::oid[])
+		UNION SELECT x.oid FROM need JOIN pg_type t ON t.oid = need.oid, unnest(ARRAY[t.typbasetype, t.typelem]) x(oid) WHERE x.oid <> 0)
+	SELECT t.oid, t.typbasetype, t.typtypmod, CASE WHEN s.prosrc = 'array_send' THEN t.typelem ELSE 0 END,
+		CASE WHEN t.typtype = 'd' THEN format('%I.%I', n.nspname, t.typname) ELSE format_type(t.oid, -1) END,
+		coalesce(s.prosrc, ''), t.typreceive <> 0,
+		EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod WHERE o.opcdefault AND m.amname = 'btree' AND o.opcintype = t.oid),
+		EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod WHERE o.opcdefault AND m.amname = 'hash' AND o.opcintype = t.oid),
+		t.typtype::text,
+		coalesce('a composite of ' || (SELECT string_agg(CASE WHEN f.oid < 16384 THEN format_type(f.oid, a.atttypmod) ELSE f.typname END, ', ' ORDER BY a.attnum)
+			FROM pg_attribute a JOIN pg_type f ON f.oid = a.atttypid WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
+			'a range of ' || (SELECT CASE WHEN f.oid < 16384 THEN format_type(f.oid, NULL) ELSE f.typname END
+			FROM pg_range r JOIN pg_type f ON f.oid = r.rngsubtype WHERE t.oid::text IN (r.rngtypid::text, to_jsonb(r)->>'rngmultitypid')), '')
+	FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_proc s ON s.oid = t.typsend
+	WHERE t.oid = ANY (ARRAY(SELECT oid FROM need))`
+
 // readTypes resolves types with their domains' bases and their elements, in the order of refs.
 func readTypes(ctx context.Context, conn *pgx.Conn, refs []typeRef) ([]*pgType, error) {
 	oids := make([]string, len(refs))
 	for i, r := range refs {
 		oids[i] = fmt.Sprint(r.oid)
 	}
-	rows, err := conn.Query(ctx, `
-		WITH RECURSIVE need(oid) AS (
-			SELECT unnest($1::oid[])
-			UNION SELECT x.oid FROM need JOIN pg_type t ON t.oid = need.oid, unnest(ARRAY[t.typbasetype, t.typelem]) x(oid) WHERE x.oid <> 0)
-		SELECT t.oid, t.typbasetype, t.typtypmod, CASE WHEN s.prosrc = 'array_send' THEN t.typelem ELSE 0 END,
-			CASE WHEN t.typtype = 'd' THEN format('%I.%I', n.nspname, t.typname) ELSE format_type(t.oid, -1) END,
-			coalesce(s.prosrc, ''), t.typreceive <> 0,
-			EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod WHERE o.opcdefault AND m.amname = 'btree' AND o.opcintype = t.oid),
-			EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod WHERE o.opcdefault AND m.amname = 'hash' AND o.opcintype = t.oid),
-			t.typtype::text,
-			coalesce('a composite of ' || (SELECT string_agg(CASE WHEN f.oid < 16384 THEN format_type(f.oid, a.atttypmod) ELSE f.typname END, ', ' ORDER BY a.attnum)
-				FROM pg_attribute a JOIN pg_type f ON f.oid = a.atttypid WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
-				'a range of ' || (SELECT CASE WHEN f.oid < 16384 THEN format_type(f.oid, NULL) ELSE f.typname END
-				FROM pg_range r JOIN pg_type f ON f.oid = r.rngsubtype WHERE t.oid::text IN (r.rngtypid::text, to_jsonb(r)->>'rngmultitypid')), '')
-		FROM need JOIN pg_type t ON t.oid = need.oid JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_proc s ON s.oid = t.typsend`,
-		"{"+strings.Join(oids, ",")+"}")
+	rows, err := conn.Query(ctx, typesQuery, "{"+strings.Join(oids, ",")+"}")
 	if err != nil {
 		return nil, fmt.Errorf("look up types: %w", err)
 	}
