@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -115,34 +116,49 @@ func (c *Child) over() bool {
 
 // launch starts a process and has it load the function.
 func (c *Child) launch(ctx context.Context) error {
-	o := c.options
-	input, err := encodeSchema(o.Input)
-	if err != nil {
-		return failed(err)
-	}
-	output, err := encodeSchema(o.Output)
-	if err != nil {
-		return failed(err)
-	}
-	c.process, err = startProcess(o.Interpreter, o.Dir, script(shimTarget, shimFrames, shimAnswer, shimChild), environment(o.Threads, o.Timezone),
-		func(line string) { o.Log(c.chunk, line) })
-	if err != nil {
-		return drover.Errorf(drover.Refused, "%s: %w", o.Spec.Function, err)
-	}
-	c.pid.Store(int64(c.process.cmd.Process.Pid))
-	r, _, err := c.ask(ctx, request{Hello: &hello{
-		Dir: o.Dir, Function: o.Spec.Function, Frame: o.Spec.Frame, DTypes: o.Spec.DTypes, Input: input, Output: output, NotNull: notNull(o.Input),
-		Threads: max(o.Threads, 1),
-	}}, nil)
+	_, err := c.load(ctx, nil, false)
 	if err != nil {
 		return err
 	}
-	if r.Error != nil {
-		c.stop()
-		return r.Error
-	}
 	c.baseline, _ = private(c.PID())
 	return nil
+}
+
+// load starts a process and has it load the function.
+func (c *Child) load(ctx context.Context, requirements []string, inspect bool) (Info, error) {
+	o := c.options
+	input, err := encodeSchema(o.Input)
+	if err != nil {
+		return Info{}, failed(err)
+	}
+	output, err := encodeSchema(o.Output)
+	if err != nil {
+		return Info{}, failed(err)
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return Info{}, failed(err)
+	}
+	c.process, err = startProcess(o.Interpreter, dir, shim(), environment(o.Threads, o.Timezone), func(line string) { o.Log(c.chunk, line) })
+	if err != nil {
+		return Info{}, drover.Errorf(drover.Refused, "%s: %w", o.Spec.Function, err)
+	}
+	c.pid.Store(int64(c.process.cmd.Process.Pid))
+	r, _, err := c.ask(ctx, request{Hello: &hello{
+		Dir: dir, Function: o.Spec.Function, Frame: o.Spec.Frame, DTypes: o.Spec.DTypes, Input: input, Output: output, NotNull: notNull(o.Input),
+		Threads: max(o.Threads, 1), Requirements: requirements, Inspect: inspect,
+	}}, nil)
+	if err != nil {
+		return Info{}, err
+	}
+	if r.Error != nil || r.Ready == nil {
+		c.stop()
+		if r.Error == nil {
+			r.Error = drover.Errorf(drover.Lost, "%s: Python did not say that it is ready", o.Spec.Function)
+		}
+		return Info{}, r.Error
+	}
+	return *r.Ready, nil
 }
 
 // ask exchanges a message with the process. An error has ended it.

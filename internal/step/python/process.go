@@ -29,9 +29,6 @@ type process struct {
 	log  func(line string)
 }
 
-// script is what a child executes, from its standard input: a command line has a limit and is visible to all.
-func script(parts ...string) string { return strings.Join(parts, "\n\n") }
-
 // environment is that of a child: its libraries use as many threads as the task has, nothing is written beside the user's file, sets of text have one
 // order, and local time is the job's.
 func environment(threads int, timezone string) []string {

@@ -10,6 +10,7 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"fmt"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
@@ -17,6 +18,9 @@ import (
 
 //go:embed shim/target.py
 var shimTarget string
+
+//go:embed shim/environment.py
+var shimEnvironment string
 
 //go:embed shim/frames.py
 var shimFrames string
@@ -54,6 +58,11 @@ type Options struct {
 	Threads int
 	// Timezone is the job's.
 	Timezone string
+}
+
+// shim is what a child executes, from its standard input: a command line has a limit and is visible to all.
+func shim() string {
+	return strings.Join([]string{shimTarget, shimEnvironment, shimFrames, shimAnswer, shimChild}, "\n\n")
 }
 
 // encodeSchema returns an Arrow schema as a base64 IPC stream without rows; "" for nil.

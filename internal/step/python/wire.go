@@ -24,6 +24,10 @@ type hello struct {
 	Output   string   `json:"output"`
 	NotNull  []string `json:"not_null"`
 	Threads  int      `json:"threads"`
+	// Requirements are checked before anything is loaded.
+	Requirements []string `json:"requirements"`
+	// Inspect asks for an Info.
+	Inspect bool `json:"inspect"`
 }
 
 // request is a message to a child; one of its fields is set.
@@ -36,7 +40,7 @@ type request struct {
 // reply is a child's answer to a request.
 type reply struct {
 	Error    *drover.Error `json:"error"`
-	Ready    *struct{}     `json:"ready"`
+	Ready    *Info         `json:"ready"`
 	Answer   *struct{}     `json:"answer"`
 	Released bool          `json:"released"`
 }
@@ -109,6 +113,7 @@ func (p *process) exchange(ctx context.Context, message any, file *os.File) (rep
 			}
 			if done {
 				p.drain()
+				p.flushLine()
 				return in.decode()
 			}
 		}

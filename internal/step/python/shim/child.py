@@ -70,6 +70,18 @@ class Wire:
         threading.Thread(target=wait, name="drover", daemon=True).start()
 
 
+OUTPUT = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, LEAST_DESCRIPTOR)
+
+
+def keep_output():
+    """Opens descriptors 1 and 2 again where the function has closed them: the next file would get their number, and whatever is printed."""
+    for descriptor in (1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.dup2(OUTPUT, descriptor, inheritable=True)
+
+
 def new_memory():
     """A descriptor of fresh memory that has no name."""
     if hasattr(os, "memfd_create"):
@@ -117,22 +129,35 @@ class Chunk(dict):
 class Child:
     def __init__(self, hello):
         global pa
-        set_path(hello["dir"])
+        self.folder, self.target, self.threads = os.path.realpath(hello["dir"]), hello["function"], hello["threads"]
+        set_path(self.folder)
+        check_requirements(hello["requirements"] or [])
+        if hello["frame"]:
+            need(dict.fromkeys([hello["frame"], "pyarrow"]), self.target)
+        self.function = load(self.target, self.folder)
+        self.with_chunk = takes_chunk(self.function, self.target)
+        self.frame = hello["frame"] or frame_of(self.function)
+        need(dict.fromkeys([self.frame, "pyarrow"]), self.target)
+        if self.frame == "pandas":
+            check_requirements(["pandas>=2"])
+        __import__(self.frame)
         import pyarrow as pa
+        import pyarrow.compute
 
-        self.folder, self.target, self.threads = hello["dir"], hello["function"], hello["threads"]
-        pa.set_cpu_count(max(self.threads, 1))
+        pa.set_cpu_count(self.threads)
         pa.set_io_thread_count(1)
         self.mode = hello["dtypes"] or "auto"
         self.not_null = set(hello["not_null"])
         self.output = decode_schema(hello["output"])
-        self.function = load(self.target, self.folder)
-        self.with_chunk = takes_chunk(self.function, self.target)
-        self.frame = hello["frame"] or frame_of(self.function)
-        __import__(self.frame)
         schema = decode_schema(hello["input"])
         if schema is not None:
             check_input(schema, self.not_null, self.frame, self.mode)
+
+    def info(self):
+        return {
+            "python": ".".join(map(str, sys.version_info[:3])), "packages": versions(self.frame), "frame": self.frame,
+            "takes_chunk": self.with_chunk, "files": loaded_files(self.folder),
+        }
 
     def call(self, chunk, descriptor):
         table = read_table(descriptor)
@@ -145,6 +170,7 @@ class Child:
         except BaseException as e:
             raise self.raised(e, "data") from e
         del frame
+        keep_output()
         table = to_table(answer, self.output, self.target, self.frame)
         del answer
         return write_table(table), table.num_rows
@@ -203,7 +229,7 @@ def serve():
         try:
             if "hello" in message:
                 child = Child(message["hello"])
-                reply = {"ready": {"frame": child.frame}}
+                reply = {"ready": child.info() if message["hello"]["inspect"] else {}}
             elif "release" in message:
                 release()
                 reply = {"released": True}

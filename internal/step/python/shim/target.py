@@ -42,7 +42,7 @@ def user_lines(error, folder, limit=5):
     """The last frames of the traceback that are in the job's folder, else the last ones outside drover: file, line, name, source."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename not in ("<stdin>", "<drover>")]
     frames = [f for f in frames if not f.filename.startswith("<frozen ")]
-    own = [f for f in frames if within(f.filename, folder) and "site-packages" not in f.filename]
+    own = [f for f in frames if os.path.isabs(f.filename) and within(f.filename, folder) and "site-packages" not in f.filename]
     return [f"{relative(f.filename, folder)}:{f.lineno} in {f.name}: {shortened(f.line or '', 200)}" for f in (own or frames)[-limit:]]
 
 
@@ -76,9 +76,10 @@ def load(target, folder):
         raise Refusal("invalid", f"{place}: {type(e).__name__}: {e.msg}" + (f": {e.text.strip()}" if e.text else "")) from None
     except BaseException as e:
         lines = "".join("\n  " + line for line in user_lines(e, folder))
-        hint = ""
-        if isinstance(e, ModuleNotFoundError) and e.name:
-            hint = f"install it with {sys.executable} -m pip install {e.name.partition('.')[0]}, or put it into {folder}"
+        missing = e.name.partition(".")[0] if isinstance(e, ModuleNotFoundError) and e.name else ""
+        if missing in FRAMES:
+            need(dict.fromkeys([missing, "pyarrow"]), target)
+        hint = f"{install([missing])}, or put it into {folder}" if missing else ""
         raise Refusal("invalid", f"{where} cannot be imported: {describe(e)}{lines}", hint) from e
     found = module
     for part in name.split("."):
@@ -122,9 +123,10 @@ def load_module(where, folder):
 def takes_chunk(function, target):
     """Says whether the function has a second parameter, named chunk."""
     try:
-        parameters = list(inspect.signature(function).parameters.values())
+        signature = inspect.signature(function)
     except (TypeError, ValueError):
         return False
+    parameters = list(signature.parameters.values())
     given = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
     rest = given[1:] + keywords
@@ -132,14 +134,14 @@ def takes_chunk(function, target):
     wanted = [p.name for p in rest if p.default is p.empty and p.name != "chunk"]
     anything = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     if (not given and not anything) or wanted or (given and given[0].name == "chunk" and len(given) > 1):
-        raise Refusal("invalid", f"{target} takes ({', '.join(map(str, parameters))}), and is called with a frame",
+        raise Refusal("invalid", f"{target} takes {signature}, and is called with a frame",
                       "give it one parameter, the frame, and a second one named chunk if it wants the chunk's key and run")
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
         raise Refusal("invalid", f"{target} is a coroutine or a generator, and must be a plain function that returns a frame")
     return bool(chunk)
 
 
-FRAMES = {"pandas": "pandas", "polars": "polars", "pyarrow": "pyarrow"}
+FRAMES = ("pandas", "polars", "pyarrow")
 
 
 def frame_of(function):
@@ -152,11 +154,12 @@ def frame_of(function):
         return "pandas"
     annotation = parameters[0].annotation
     if not isinstance(annotation, str):
-        return FRAMES.get(getattr(annotation, "__module__", "").partition(".")[0], "pandas")
+        root = getattr(annotation, "__module__", "").partition(".")[0]
+        return root if root in FRAMES else "pandas"
     text = annotation.strip("\"' ")
     head, _, last = text.rpartition(".")
     named = getattr(function, "__globals__", {}).get(head.partition(".")[0] or last)
     owner = getattr(named, "__module__", None) or getattr(named, "__name__", "")
     root = owner.partition(".")[0] or head.partition(".")[0]
     root = {"pd": "pandas", "pl": "polars", "pa": "pyarrow"}.get(root, root)
-    return FRAMES.get(root, "pandas")
+    return root if root in FRAMES else "pandas"
