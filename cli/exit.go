@@ -24,6 +24,7 @@ const (
 	exitErrors      = 1 // the run ended with failed chunks
 	exitUsage       = 2 // the job file or the command line is wrong
 	exitRefused     = 3 // a source, sink, ledger or engine cannot be reached or refused
+	exitDifferent   = 4 // test or diff found a difference
 	exitInterrupted = 130
 )
 
@@ -33,7 +34,7 @@ var errChunksFailed = errors.New("chunks failed")
 // end is the one way out: it shows err and returns the exit code.
 func (a *app) end(err error) int {
 	code := exitCode(err)
-	if err == nil || errors.Is(err, errChunksFailed) || code == exitInterrupted && a.shown {
+	if err == nil || errors.Is(err, errChunksFailed) || errors.Is(err, errDifferent) || code == exitInterrupted && a.shown {
 		return code
 	}
 	if code == exitInterrupted {
@@ -86,6 +87,8 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.Is(err, errChunksFailed):
 		return exitErrors
+	case errors.Is(err, errDifferent):
+		return exitDifferent
 	}
 	switch drover.KindOf(err) {
 	case drover.Invalid:
