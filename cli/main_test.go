@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/droverdata/drover/internal/pgtest"
 )
 
 // binary is the drover under test, built once.
@@ -30,7 +32,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build drover: %v\n%s", err, out)
 		return 1
 	}
-	return m.Run()
+	return pgtest.Main(m)
 }
 
 // result is how one command ended.

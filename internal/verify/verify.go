@@ -45,12 +45,12 @@ func Diff(ctx context.Context, o Options) (_ *Result, err error) {
 	}
 	l, err := openSide(ctx, o, o.Left, "left")
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.LeftName, err)
+		return nil, about(o.LeftName, err)
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
 	r, err := openSide(ctx, o, o.Right, "right")
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.RightName, err)
+		return nil, about(o.RightName, err)
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
 	for {
@@ -66,6 +66,20 @@ func Diff(ctx context.Context, o Options) (_ *Result, err error) {
 			return nil, err
 		}
 	}
+}
+
+// about names the side that an error is about, in the place of a field of a job, which there is none of.
+func about(name string, err error) error {
+	var e *drover.Error
+	if !errors.As(err, &e) || e.Field == "" {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	named := *e
+	if strings.HasPrefix(e.Field, "source.") {
+		named.Hint = "" // it is about a job file
+	}
+	named.Field, named.Message = "", name+": "+e.Message
+	return &named
 }
 
 func (o Options) check() error {
