@@ -10,11 +10,45 @@ type Job struct {
 	// Timezone is the zone of every session that computes on timestamps. Empty means UTC.
 	Timezone string
 	Limits   Limits
+	// Rejects takes the rows that cannot be converted or stored. Nil: such a row fails its chunk.
+	Rejects *Rejects
 	// Keep is how long runs that are over stay in the ledger: each run that finishes removes the job's older ones. 0 keeps them all. It is
 	// not part of a job's meaning.
 	Keep time.Duration
 	// Ledger is a path (SQLite) or a postgres:// URL. Empty means the default below the working directory.
 	Ledger string
+}
+
+// Rejects says where rows go that cannot be converted or stored, and how many may. Where they go is part of a job's meaning, and that they go; how
+// many is a limit.
+type Rejects struct {
+	// Sink holds them, one row each: what they are is the same for every job. It says by its method Rejects that it can.
+	Sink Sink `json:"-"`
+	// Max fails the run once more rows were rejected. Default 1000.
+	Max int64 `json:"max,omitempty" jsonschema:"minimum=1"`
+}
+
+// DefaultMaxRejects is what a Max of 0 means.
+const DefaultMaxRejects = 1000
+
+// Most is Max or its default.
+func (r Rejects) Most() int64 {
+	if r.Max > 0 {
+		return r.Max
+	}
+	return DefaultMaxRejects
+}
+
+// Into returns the sink as it is opened for rejects. A sink takes part by implementing
+//
+//	Rejects() (drover.Sink, error)  // the sink as it holds rejects; Field relative to the value
+func (r Rejects) Into() (Sink, error) {
+	k, ok := r.Sink.(interface{ Rejects() (Sink, error) })
+	if !ok {
+		return nil, Errorf(Invalid, "%s cannot hold rejects: what it writes is visible before the run is published", r.Sink.Connector()).
+			WithHint("write rejects: {files: {path: rejects/}}")
+	}
+	return k.Rejects()
 }
 
 // Limits bound what a run may use. A zero field means the default. Limits are not part of a job's meaning.

@@ -52,6 +52,9 @@ func (j Job) Validate() error {
 		return Errorf(Invalid, "new_keys adds to what earlier runs loaded, and %s does not", j.Sink).WithField("chunk.new_keys").
 			WithHint("write mode: append or mode: upsert in the sink, or remove new_keys")
 	}
+	if err := j.Rejects.validate(); err != nil {
+		return under("rejects", err)
+	}
 	if err := j.Limits.validate(); err != nil {
 		return under("limits", err)
 	}
@@ -97,6 +100,25 @@ func validateZone(name string) error {
 	// "Local" is Go's word for the machine's own zone, which differs between machines.
 	if _, err := time.LoadLocation(name); err != nil || name == "Local" {
 		return Errorf(Invalid, "unknown timezone %q", name).WithField("timezone").WithHint("use a name of the tz database, such as UTC or America/New_York")
+	}
+	return nil
+}
+
+func (r *Rejects) validate() error {
+	switch {
+	case r == nil:
+		return nil
+	case r.Sink == nil:
+		return Errorf(Invalid, "rejects does not say where rejected rows go").WithHint("write rejects: {files: {path: rejects/}}")
+	case r.Max < 0:
+		return Errorf(Invalid, "max is negative: %d", r.Max).WithField("max")
+	}
+	if err := validatePart(r.Sink.Connector(), r.Sink); err != nil {
+		return err
+	}
+	_, err := r.Into()
+	if err != nil {
+		return under(r.Sink.Connector(), err)
 	}
 	return nil
 }

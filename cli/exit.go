@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/human"
 	"github.com/droverdata/drover/internal/jobfile"
 	"github.com/droverdata/drover/internal/redact"
@@ -21,7 +22,7 @@ import (
 // Exit codes, as docs/commands.md lists them.
 const (
 	exitDone        = 0
-	exitErrors      = 1 // the run ended with failed chunks
+	exitErrors      = 1 // the run ended with failed chunks, or more rejects than it may have
 	exitUsage       = 2 // the job file or the command line is wrong
 	exitRefused     = 3 // a source, sink, ledger or engine cannot be reached or refused
 	exitDifferent   = 4 // test or diff found a difference
@@ -89,6 +90,9 @@ func exitCode(err error) int {
 		return exitErrors
 	case errors.Is(err, errDifferent):
 		return exitDifferent
+	}
+	if e, ok := errors.AsType[*drover.Error](err); ok && e.Code == connector.TooManyRejects {
+		return exitErrors
 	}
 	switch drover.KindOf(err) {
 	case drover.Invalid:

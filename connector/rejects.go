@@ -31,8 +31,9 @@ type Keeper interface {
 	Keep(ctx context.Context) (rows int64, err error)
 	// Limit has what All and Chunk return after it hold the rows numbered from..to-1 alone, without those of except, which is sorted.
 	Limit(from, to int64, except []int64)
-	// Row returns the row of a number as a JSON object, with every column of the source. What DuckDB has no exact type for is a text.
-	Row(ctx context.Context, number int64) (string, error)
+	// Row returns the row of a number as a JSON object, with every column of the relation, and the index of its chunk. What DuckDB has no exact
+	// type for is a text.
+	Row(ctx context.Context, number int64) (chunk int, row string, err error)
 }
 
 // Trier is a Sink that can tell whether it would take rows before it does. It is optional: rows that other sinks refuse fail their chunk.
@@ -47,6 +48,11 @@ type Trial interface {
 	// some of the rows would be refused.
 	Rows(ctx context.Context, in Input, chunks int) error
 	Close() error
+}
+
+// SinkChecker is a Sink that refuses to share its place with another sink of the same job. It is optional.
+type SinkChecker interface {
+	CheckSink(other Sink) error
 }
 
 // Rejectable reports whether err is the fault of a row by itself: not of two that cannot be together, or of another table's rows, which

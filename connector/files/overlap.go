@@ -29,6 +29,16 @@ func (s *sink) CheckSource(src connector.Source) error {
 	return nil
 }
 
+// CheckSink implements connector.SinkChecker: readers of either folder would read both, and a run that replaces one would remove files of the other.
+func (s *sink) CheckSink(other connector.Sink) error {
+	o, ok := other.(*sink)
+	if !ok || !within(s.root, o.root) && !within(o.root, s.root) {
+		return nil
+	}
+	return drover.Errorf(drover.Invalid, "rejects and rows would lie in one folder: %s and %s", s.root, o.root).
+		WithField("path").WithHint("write rejects to a folder of their own")
+}
+
 // within reports whether path is dir or lies below it.
 func within(path, dir string) bool {
 	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")

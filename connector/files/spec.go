@@ -91,6 +91,20 @@ func (s *Sink) String() string {
 // Meaning implements drover.Sink.
 func (s *Sink) Meaning() any { return s }
 
+// Rejects returns the sink as it holds a job's rejects: it adds to what is there.
+func (s *Sink) Rejects() (drover.Sink, error) {
+	c := *s
+	switch {
+	case s.Mode != "" && s.Mode != Append:
+		return nil, drover.Errorf(drover.Invalid, "rejects are added to those of other runs, and the mode is %s", s.Mode).
+			WithField("mode").WithHint("remove mode")
+	case len(s.Partition) > 0:
+		return nil, drover.Errorf(drover.Invalid, "rejects are not partitioned").WithField("partition_by").WithHint("remove partition_by")
+	}
+	c.Mode = Append
+	return &c, nil
+}
+
 // Doubles reports whether a second run adds the same rows again.
 func (s *Sink) Doubles() bool { return s.Mode == Append }
 

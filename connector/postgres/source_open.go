@@ -24,6 +24,8 @@ type relation struct {
 	chunks   []bounds
 	snapshot string
 	spool    *spooled // nil: the chunks are read from the server
+	kept     *kept    // nil until Keep
+	borrowed bool     // kept is another relation's
 	utf8     bool     // the encoding of the server
 	where    []string // conditions over q that rows must meet
 
@@ -171,6 +173,9 @@ func (r *relation) give(conn *pgx.Conn, err error) {
 // stream starts to read the given columns (indexes of the schema) of the given chunks. The columns are the first fields of the
 // tuples, in their order.
 func (r *relation) stream(columns, chunks []int) (*stream, error) {
+	if r.kept != nil {
+		return r.kept.stream(r, columns, chunks), nil
+	}
 	if r.spool != nil {
 		run := func(s *stream) error {
 			for _, c := range chunks {
@@ -283,5 +288,10 @@ func (r *relation) Close() error {
 	for _, conn := range idle {
 		r.src.end(r.ctx, conn)
 	}
-	return nil
+	k := r.kept
+	r.kept = nil
+	if k == nil || r.borrowed {
+		return nil
+	}
+	return k.close()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/duck"
 	"github.com/droverdata/drover/internal/plan"
+	"github.com/droverdata/drover/internal/reject"
 	sqlstep "github.com/droverdata/drover/internal/step/sql"
 	"github.com/droverdata/drover/internal/vocabulary"
 )
@@ -23,9 +24,11 @@ type Bound struct {
 	plan.Bound
 	Source connector.Source
 	Sink   connector.Sink
+	// Rejects takes the rows that Sink does not; nil where the job has none.
+	Rejects connector.Sink
 }
 
-// Close closes source and sink.
+// Close closes source and sinks.
 func (b *Bound) Close() error {
 	var errs []error
 	if b.Source != nil {
@@ -33,6 +36,9 @@ func (b *Bound) Close() error {
 	}
 	if b.Sink != nil {
 		errs = append(errs, b.Sink.Close())
+	}
+	if b.Rejects != nil {
+		errs = append(errs, b.Rejects.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -86,7 +92,39 @@ func (b *Bound) bind(ctx context.Context, reg connector.Registry, env connector.
 	if b.Check, err = b.Sink.Check(ctx, b.Output); err != nil {
 		return at(err, sink, "check")
 	}
-	return at(b.checkUnique(ctx), sink, "check")
+	if err := at(b.checkUnique(ctx), sink, "check"); err != nil {
+		return err
+	}
+	return b.openRejects(ctx, reg, env)
+}
+
+// openRejects opens the rejects' sink and has it and its neighbours check each other.
+func (b *Bound) openRejects(ctx context.Context, reg connector.Registry, env connector.Env) error {
+	if b.Job.Rejects == nil {
+		return nil
+	}
+	into, err := b.Job.Rejects.Into()
+	if err != nil {
+		return err // Validate has seen it
+	}
+	field := "rejects." + into.Connector()
+	if b.Rejects, err = reg.OpenSink(ctx, into, env); err != nil {
+		return reject.At(err, into)
+	}
+	if c, ok := b.Rejects.(connector.SourceChecker); ok {
+		if err := c.CheckSource(b.Source); err != nil {
+			return reject.At(err, into)
+		}
+	}
+	if c, ok := b.Rejects.(connector.SinkChecker); ok {
+		if err := c.CheckSink(b.Sink); err != nil {
+			return reject.At(err, into)
+		}
+	}
+	if b.RejectsCheck, err = b.Rejects.Check(ctx, reject.Schema()); err != nil {
+		return at(reject.At(err, into), field, "check")
+	}
+	return nil
 }
 
 // needsUnique is a sink to which two rows of one key are a question that nobody answered.
@@ -177,7 +215,7 @@ func at(err error, field, doing string) error {
 		return fmt.Errorf("%s the %s: %w", doing, field, err)
 	}
 	head, _, _ := strings.Cut(e.Field, ".")
-	if slices.Contains([]string{"source", "sink", "chunk", "timezone"}, head) {
+	if slices.Contains([]string{"source", "sink", "rejects", "chunk", "timezone"}, head) {
 		return err
 	}
 	named := *e

@@ -29,6 +29,7 @@ var (
 	stringsType = reflect.TypeFor[drover.Strings]()
 	sourceType  = reflect.TypeFor[sourcePart]()
 	sinkType    = reflect.TypeFor[sinkPart]()
+	rejectsType = reflect.TypeFor[rejectsPart]()
 	varsType    = reflect.TypeFor[variables]()
 	stepsType   = reflect.TypeFor[[]drover.Step]()
 )
@@ -53,6 +54,8 @@ func (d *decoder) decode(n *node, v reflect.Value, path string, f vocabulary.Fie
 		part, err := connectorPart(d, n, path, f, newSinkSpec)
 		v.Set(reflect.ValueOf(sinkPart{part}))
 		return err
+	case t == rejectsType:
+		return d.rejects(n, v, path, f)
 	case t == stringsType && n.kind == scalar:
 		text, err := d.text(n, path, f, "text or a list")
 		if err == nil {

@@ -52,6 +52,10 @@ func TestTheDocumentationHasEveryKey(t *testing.T) {
 		"steps":     reflect.TypeFor[drover.Step](),
 		"limits":    reflect.TypeFor[drover.Limits](),
 	}
+	rejects := documented(t, string(text), "rejects")
+	if diff := cmp.Diff([]string{"files", "max"}, rejects[:2]); diff != "" {
+		t.Errorf("rejects:\n%s", diff)
+	}
 	for name, c := range registry() {
 		if v, ok := newSourceSpec(c); ok {
 			sections["source."+name] = reflect.TypeOf(v).Elem()

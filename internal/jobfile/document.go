@@ -20,6 +20,8 @@ type Document struct {
 	Steps []drover.Step `json:"steps,omitempty"`
 	// Sink says where the rows go: one connector with its keys.
 	Sink sinkPart `json:"sink" jsonschema:"required"`
+	// Rejects takes rows that cannot be converted or stored: one connector with its keys, and max. Without it such a row fails its chunk.
+	Rejects rejectsPart `json:"rejects,omitempty"`
 	// Limits bound what a run may use.
 	Limits drover.Limits `json:"limits,omitempty"`
 	// Ledger is where runs are recorded: a path (SQLite), or a postgres:// URL to share runs between machines. By
@@ -36,6 +38,8 @@ type (
 	variables  map[string]string
 	sourcePart struct{ drover.Source }
 	sinkPart   struct{ drover.Sink }
+	// rejectsPart is empty where there are none.
+	rejectsPart struct{ *drover.Rejects }
 )
 
 func (d *Document) job() drover.Job {
@@ -45,6 +49,7 @@ func (d *Document) job() drover.Job {
 		Sink:     d.Sink.Sink,
 		Timezone: d.Timezone,
 		Limits:   d.Limits,
+		Rejects:  d.Rejects.Rejects,
 		Ledger:   d.Ledger,
 		Keep:     d.Keep,
 	}
@@ -53,7 +58,7 @@ func (d *Document) job() drover.Job {
 // later lists the keys that drover's job files are to have and this version does not know, by the part of the job they belong in. The nearest key that
 // it does know would be the wrong advice for them.
 var later = map[string][]string{
-	"":             {"catalog", "test", "rejects", "expect", "python_env"},
+	"":             {"catalog", "test", "expect", "python_env"},
 	"source":       {"redshift", "timestream"},
 	"source.files": {"anonymous"},
 	"steps":        {"python", "go", "group", "join", "sort", "distinct", "limit"},
@@ -78,6 +83,8 @@ var examples = map[string]string{
 	"cast":         "cast: {fare: 'DECIMAL(12,2)'}",
 	"downcast":     "downcast: all",
 	"sql":          "sql: SELECT * FROM chunk",
+	"rejects":      "rejects: {files: {path: rejects/}, max: 1000}",
+	"max":          "max: 1000",
 	"limits":       "limits: {workers: 8, memory: 8GiB}",
 	"path":         "path: data/",
 	"partition_by": "partition_by: [country, year]",

@@ -84,6 +84,18 @@ func (b *schemaBuilder) mapType(t reflect.Type) *jsonschema.Schema {
 		return connectorSchema(b, newSourceSpec)
 	case sinkType:
 		return connectorSchema(b, newSinkSpec)
+	case rejectsType:
+		s := connectorSchema(b, newRejectsSpec)
+		s.MaxProperties = nil
+		for _, name := range slices.Sorted(maps.Keys(b.connectors)) {
+			if _, ok := s.Properties.Get(name); ok {
+				s.OneOf = append(s.OneOf, &jsonschema.Schema{Required: []string{name}})
+			}
+		}
+		for p := b.object(reflect.TypeFor[drover.Rejects]()).Properties.Oldest(); p != nil; p = p.Next() {
+			s.Properties.Set(p.Key, p.Value)
+		}
+		return s
 	}
 	return nil
 }
@@ -137,7 +149,7 @@ func (b *schemaBuilder) property(s *jsonschema.Schema, f vocabulary.Field) *json
 		return s
 	case kind == reflect.Slice && f.Type.Elem().Kind() == reflect.String:
 		return b.list(textSchema())
-	case kind == reflect.Struct && f.Type != sourceType && f.Type != sinkType:
+	case kind == reflect.Struct && f.Type != sourceType && f.Type != sinkType && f.Type != rejectsType:
 		return b.object(f.Type)
 	}
 	return s

@@ -123,7 +123,7 @@ func TestSchemaNamesEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, typ := range []reflect.Type{
-		reflect.TypeFor[Document](), reflect.TypeFor[drover.Step](), reflect.TypeFor[drover.Chunking](), reflect.TypeFor[drover.Limits](),
+		reflect.TypeFor[Document](), reflect.TypeFor[drover.Step](), reflect.TypeFor[drover.Chunking](), reflect.TypeFor[drover.Limits](), reflect.TypeFor[drover.Rejects](),
 	} {
 		for _, key := range vocabulary.Keys(vocabulary.Fields(typ)) {
 			if !bytes.Contains(text, []byte(`"`+key+`": {`)) {
@@ -146,6 +146,7 @@ func TestCommentsAreThoseOfTheTypes(t *testing.T) {
 	add(reflect.TypeFor[drover.Step]())
 	add(reflect.TypeFor[drover.Chunking]())
 	add(reflect.TypeFor[drover.Limits]())
+	add(reflect.TypeFor[drover.Rejects]())
 	dirs := []string{"."}
 	for name, d := range registry() {
 		dirs = append(dirs, "connector/"+name)

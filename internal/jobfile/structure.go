@@ -114,6 +114,42 @@ func newSinkSpec(d connector.Definition) (drover.Sink, bool) {
 	return d.NewSink(), true
 }
 
+// newRejectsSpec returns an empty sink of a connector that can hold rejects.
+func newRejectsSpec(d connector.Definition) (drover.Sink, bool) {
+	s, ok := newSinkSpec(d)
+	if !ok {
+		return nil, false
+	}
+	_, ok = s.(interface{ Rejects() (drover.Sink, error) })
+	return s, ok
+}
+
+// rejects fills a sink and its bound: a map of one connector and max.
+func (d *decoder) rejects(n *node, v reflect.Value, path string, f vocabulary.Field) error {
+	if n.kind != mapping {
+		return d.wrong(n, path, f, "a map of one connector with its keys, and max")
+	}
+	var out drover.Rejects
+	bound := vocabulary.Fields(reflect.TypeFor[drover.Rejects]())[0]
+	sink := *n
+	sink.entries = nil
+	for _, e := range n.entries {
+		if e.name != bound.Key {
+			sink.entries = append(sink.entries, e)
+			continue
+		}
+		if err := d.decode(e.value, reflect.ValueOf(&out).Elem().Field(bound.Index), join(path, e.name), bound); err != nil {
+			return err
+		}
+	}
+	var err error
+	if out.Sink, err = connectorPart(d, &sink, path, f, newRejectsSpec); err != nil {
+		return err
+	}
+	v.Set(reflect.ValueOf(rejectsPart{&out}))
+	return nil
+}
+
 // connectorPart fills a source or a sink: a map of one key, the connector, whose prototype the registry has.
 func connectorPart[T any](d *decoder, n *node, path string, f vocabulary.Field, prototype func(connector.Definition) (T, bool)) (T, error) {
 	var none T

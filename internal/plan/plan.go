@@ -27,6 +27,8 @@ type Bound struct {
 	// Reading is connector.Describer's.
 	Reading string
 	Check   connector.Check
+	// RejectsCheck is the same for the rejects' sink.
+	RejectsCheck connector.Check
 }
 
 // Endpoint is a source or a sink without its hosts and credentials.
@@ -64,6 +66,16 @@ type Plan struct {
 	Fingerprint string  `json:"fingerprint"`
 	Timezone    string  `json:"timezone"`
 	Stages      []Stage `json:"stages"`
+	// Rejects is where rows go that cannot be converted or stored; nil where they fail their chunk.
+	Rejects *Rejects `json:"rejects,omitempty"`
+}
+
+// Rejects is a job's rejects.
+type Rejects struct {
+	Sink Endpoint `json:"sink"`
+	Max  int64    `json:"max"`
+	// Notes are connector.Check's.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Totals are what the chunks of a plan come to. Zero where unknown.
@@ -100,13 +112,21 @@ func Make(b Bound) (Plan, error) {
 	if err != nil {
 		return Plan{}, fmt.Errorf("plan the sink: %w", err)
 	}
-	return Plan{
+	p := Plan{
 		Version: Version, Job: b.Job.Name, Fingerprint: fingerprint, Timezone: zone(b.Job),
 		Stages: []Stage{{
 			Source: src, Chunk: f.Chunk, Input: b.Input, Steps: f.Steps, Program: b.Program, Reads: b.Reads, Reading: b.Reading,
 			Output: b.Output, Sink: sink, Notes: b.Check.Notes, Types: b.Check.Types,
 		}},
-	}, nil
+	}
+	if r := b.Job.Rejects; r != nil {
+		into, err := endpoint(r.Sink.Connector(), r.Sink.String(), r.Sink.Meaning(), b.RejectsCheck.Identity)
+		if err != nil {
+			return Plan{}, fmt.Errorf("plan the rejects: %w", err)
+		}
+		p.Rejects = &Rejects{Sink: into, Max: r.Most(), Notes: b.RejectsCheck.Notes}
+	}
+	return p, nil
 }
 
 func endpoint(name, text string, meaning any, identity string) (Endpoint, error) {
@@ -121,14 +141,18 @@ func zone(j drover.Job) string {
 	return j.Timezone
 }
 
-// Fingerprint is the SHA-256, in hexadecimal, of the JSON of what a job means: its name, source, chunking, steps, sink and time zone, and the
+// Fingerprint is the SHA-256, in hexadecimal, of the JSON of what a job means: its name, source, chunking, steps, sink, time zone and where rejects go, and the
 // version of the plan format. Hosts, credentials, limits and the ledger are not part of it. exactness.md 2.
 func Fingerprint(j drover.Job) (string, error) {
-	doc, err := json.Marshal(meaning{
+	m := meaning{
 		Version: Version, Job: j.Name, Timezone: zone(j), Chunk: j.Frame.Chunk, Steps: j.Frame.Steps,
 		Source: spec{j.Frame.Source.Connector(), j.Frame.Source.Meaning()},
 		Sink:   spec{j.Sink.Connector(), j.Sink.Meaning()},
-	})
+	}
+	if j.Rejects != nil {
+		m.Rejects = &spec{j.Rejects.Sink.Connector(), j.Rejects.Sink.Meaning()}
+	}
+	doc, err := json.Marshal(m)
 	if err != nil {
 		return "", fmt.Errorf("fingerprint the job: %w", err)
 	}
@@ -146,6 +170,8 @@ type meaning struct {
 	Steps    []drover.Step   `json:"steps,omitempty"`
 	Sink     spec            `json:"sink"`
 	Timezone string          `json:"timezone"`
+	// Rejects decides which rows reach the sink. How many may be rejected is a limit.
+	Rejects *spec `json:"rejects,omitempty"`
 }
 
 type spec struct {

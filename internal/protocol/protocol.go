@@ -30,10 +30,21 @@ type Stage struct {
 	Steps  []drover.Step `json:"steps"`
 	Output drover.Schema `json:"output"`
 	Sink   Spec          `json:"sink"`
+	// Rejects takes the rows that the steps or the sink cannot; nil where they fail their chunk.
+	Rejects *Rejects `json:"rejects,omitempty"`
 	// ToSpools says that the tasks leave spools of Sink, and FromSpools that they read those instead of Source, with SourceState
 	// (connector.Spools).
 	ToSpools   bool `json:"to_spools,omitempty"`
 	FromSpools bool `json:"from_spools,omitempty"`
+}
+
+// Rejects is where a stage's rejects go.
+type Rejects struct {
+	Sink Spec `json:"sink"`
+	// State is what the sink's Begin returned; nil in a dry run, which stages none.
+	State json.RawMessage `json:"state,omitempty"`
+	// Max is the most rows that a run may reject. One task with more fails at once.
+	Max int64 `json:"max"`
 }
 
 // Task is one attempt, as a worker receives it.

@@ -152,6 +152,10 @@ func (r *runner) start(ctx context.Context) error {
 			_, abortErr := r.bound.Sink.Abort(context.WithoutCancel(ctx), r.sinkRun(nil))
 			return r.giveUp(ctx, errors.Join(err, abortErr))
 		}
+		if err := r.beginRejects(ctx, &d); err != nil {
+			_, abortErr := r.bound.Sink.Abort(context.WithoutCancel(ctx), r.sinkRun(d.SinkState))
+			return r.giveUp(ctx, errors.Join(err, abortErr))
+		}
 	}
 	fault.Point(ctx)
 	if err := r.mark(ctx, &d); err != nil {
@@ -223,8 +227,10 @@ func (r *runner) resume(ctx context.Context) error {
 	if r.o.DryRun {
 		return nil
 	}
-	r.doc.SinkState, err = r.bound.Sink.Begin(ctx, r.sinkRun(r.doc.SinkState), r.plan.Stages[0].Output)
-	return err
+	if r.doc.SinkState, err = r.bound.Sink.Begin(ctx, r.sinkRun(r.doc.SinkState), r.plan.Stages[0].Output); err != nil {
+		return err
+	}
+	return r.resumeRejects(ctx)
 }
 
 // sameEnds checks that this process sees the source and the target that the run was planned with (exactness.md 2).
@@ -232,7 +238,11 @@ func (r *runner) sameEnds() error {
 	for _, end := range []struct{ what, planned, here string }{
 		{"source", r.doc.SourceIdentity, r.bound.SourceIdentity},
 		{"target", r.doc.SinkIdentity, r.bound.Check.Identity},
+		{"folder of the rejects", r.doc.RejectsIdentity, r.bound.RejectsCheck.Identity},
 	} {
+		if r.o.RetryErrors && end.planned == "" {
+			continue // rejects that the job did not have before
+		}
 		if end.planned != end.here {
 			return drover.Errorf(drover.Refused, "the %s is not the one that run %s was planned with: %s there, %s here", end.what, r.run.ID, end.planned, end.here).
 				WithHint("point the job at the same %s, or start afresh with --new", end.what)
@@ -259,6 +269,11 @@ func (r *runner) retryErrors(ctx context.Context) error {
 			fresh = fresh.Merged()
 		}
 		r.plan, r.doc.Plan = fresh, fresh
+		if r.doc.RejectsState == nil && !r.o.DryRun {
+			if err := r.beginRejects(ctx, &r.doc); err != nil {
+				return err
+			}
+		}
 		data, err := json.Marshal(r.doc)
 		if err != nil {
 			return fmt.Errorf("encode the run's plan: %w", err)
@@ -284,6 +299,8 @@ func differsBeyondSteps(a, b plan.Plan) string {
 		return "chunking"
 	case !bytes.Equal(s.Sink.Meaning, t.Sink.Meaning):
 		return "sink"
+	case a.Rejects != nil && (b.Rejects == nil || !bytes.Equal(a.Rejects.Sink.Meaning, b.Rejects.Sink.Meaning)):
+		return "place of the rejects" // new ones may be added: the chunks that are finished had none
 	case a.Timezone != b.Timezone:
 		return "time zone"
 	case !slices.EqualFunc(s.Output, t.Output, func(c, d drover.Column) bool { return c.Name == d.Name && c.Type == d.Type && c.Native == d.Native }):
@@ -330,6 +347,9 @@ func (r *runner) undo(ctx context.Context, old doc) error {
 	}
 	if _, err := r.bound.Sink.Abort(ctx, r.sinkRun(old.SinkState)); err != nil {
 		return fmt.Errorf("undo what run %s staged: %w", r.run.ID, err)
+	}
+	if err := r.abortRejects(ctx, old); err != nil {
+		return err
 	}
 	r.doc = old
 	return r.unmark(ctx)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/monitor"
 	"github.com/droverdata/drover/internal/protocol"
@@ -27,11 +28,15 @@ const (
 // itself is being stopped.
 func (p *pool) fail(ctx context.Context, task ledger.Task, cause error, granted int64, stopping bool) {
 	e := protocol.AsError(cause)
-	if !stopping && len(task.Chunks) == 1 && p.split(ctx, task, e) {
+	if !stopping && e.Code != connector.TooManyRejects && len(task.Chunks) == 1 && p.split(ctx, task, e) {
 		return
 	}
 	if e.Kind == drover.Overrun {
 		e = p.needs(task, e, granted)
+	}
+	if e.Code == connector.TooManyRejects {
+		p.refuseRejects(e)
+		stopping = true
 	}
 	f := p.verdict(task, e, stopping || p.stuck(task, e))
 	err := p.ledger.Fail(ctx, p.run.UID, task.Token, f)

@@ -15,7 +15,7 @@ func (r *runner) markName() string { return markName(r.run.UID) }
 
 func markName(uid string) string { return ".drover-mark-" + uid }
 
-// mark leaves the run's mark beside a local source and a local sink, where other machines may join.
+// mark leaves the run's mark beside a local source, a local sink and local rejects, where other machines may join.
 func (r *runner) mark(ctx context.Context, d *doc) (err error) {
 	if !r.o.Shared || r.o.DryRun {
 		return nil
@@ -28,6 +28,11 @@ func (r *runner) mark(ctx context.Context, d *doc) (err error) {
 	if l, ok := r.bound.Sink.(connector.Local); ok {
 		if d.SinkMarks, err = l.Mark(ctx, r.markName()); err != nil {
 			return fmt.Errorf("mark the sink: %w", err)
+		}
+	}
+	if l, ok := r.bound.Rejects.(connector.Local); ok {
+		if d.RejectsMarks, err = l.Mark(ctx, r.markName()); err != nil {
+			return fmt.Errorf("mark the rejects: %w", err)
 		}
 	}
 	return nil
@@ -65,6 +70,9 @@ func (r *runner) ends() map[connector.Local][]string {
 	}
 	if l, ok := r.bound.Sink.(connector.Local); ok && len(r.doc.SinkMarks) > 0 {
 		ends[l] = r.doc.SinkMarks
+	}
+	if l, ok := r.bound.Rejects.(connector.Local); ok && len(r.doc.RejectsMarks) > 0 {
+		ends[l] = r.doc.RejectsMarks
 	}
 	return ends
 }

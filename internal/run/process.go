@@ -27,11 +27,12 @@ const (
 type end int
 
 const (
-	complete  end = iota // every chunk is finished
-	failed               // nothing is left to do, and some chunks are in error
-	partial              // --only or --limit-chunks left some out
-	drained              // the user asked to stop
-	elsewhere            // another driver ended the run
+	complete     end = iota // every chunk is finished
+	failed                  // nothing is left to do, and some chunks are in error
+	partial                 // --only or --limit-chunks left some out
+	drained                 // the user asked to stop
+	elsewhere               // another driver ended the run
+	overRejected            // more rows were rejected than may be
 )
 
 // process claims and executes tasks of a stage until nothing is left for this process.
@@ -66,7 +67,9 @@ type pool struct {
 	want   ledger.Want
 	slots  int // as many attempts as the engine has room for now
 	number int // of the stage
-	stage  protocol.Stage
+	// rejected is how many rows were rejected, and mostRejected how many may be; negative: there are no rejects.
+	rejected, mostRejected int64
+	stage                  protocol.Stage
 	// left is the chunks that --limit-chunks still allows; negative: no limit. closed says that another driver ended the run. Both
 	// belong to the goroutine of work.
 	left   int
@@ -93,6 +96,10 @@ func (r *runner) newPool(ctx context.Context, stage int, totals ledger.Totals, s
 		runner: r, slots: slots, number: stage, left: -1, inFlight: map[int64]context.CancelCauseFunc{}, asks: map[int64]int64{},
 		stage: tasks,
 	}
+	if p.stage.Rejects, p.mostRejected, err = r.stageRejects(stage); err != nil {
+		return nil, err
+	}
+	p.rejected = totals.RowsRejected
 	p.want = ledger.Want{Worker: r.driver, Stage: stage, Lease: r.o.Lease, MaxChunks: 1}
 	pending := totals.Chunks[ledger.Pending]
 	switch {
@@ -229,6 +236,8 @@ func (p *pool) over(ctx context.Context, draining bool) (end, error, bool) {
 	open := t.Chunks[ledger.Pending] + t.Chunks[ledger.Running]
 	maxErrors := p.o.Job.Limits.MaxErrors
 	switch {
+	case p.mostRejected >= 0 && (t.RowsRejected > p.mostRejected || p.overRejected()):
+		return overRejected, nil, true
 	case open == 0 && t.Chunks[ledger.ChunkError] == 0:
 		return complete, nil, true
 	case open == 0:
@@ -248,6 +257,9 @@ func (p *pool) over(ctx context.Context, draining bool) (end, error, bool) {
 
 func (p *pool) claim(ctx context.Context) (ledger.Task, error) {
 	if n := p.o.Job.Limits.MaxErrors; n > 0 && p.finalErrors() >= n {
+		return ledger.Task{}, nil
+	}
+	if p.overRejected() {
 		return ledger.Task{}, nil
 	}
 	want := p.want
@@ -345,6 +357,9 @@ func (p *pool) finish(ctx context.Context, task ledger.Task, result protocol.Res
 	}
 	p.mu.Lock()
 	p.inVain = 0
+	for _, r := range result.Receipts {
+		p.rejected += r.RowsRejected
+	}
 	p.mu.Unlock()
 	p.events.ended(task.Token, sum(result.Receipts), len(task.Chunks))
 }

@@ -75,11 +75,18 @@ func (r *runner) publishHeld(ctx context.Context) (again bool, err error) {
 	if err := r.checkMerge(ctx); err != nil {
 		return false, err
 	}
+	if err := r.verifyRejects(ctx); err != nil {
+		return false, err
+	}
 	r.events.send(monitor.Publishing{Sink: r.o.Job.Sink.String()})
 	fault.Point(ctx)
 	published, err := r.bound.Sink.Publish(ctx, run, r.plan.Stages[last].Output, r.ledger.Receipts(ctx, r.run.UID, last))
 	if err != nil {
 		return false, fmt.Errorf("publish: %w", err)
+	}
+	fault.Point(ctx)
+	if err := r.publishRejects(ctx); err != nil {
+		return false, err
 	}
 	fault.Point(ctx)
 	r.warnOfFiles(published.Files)

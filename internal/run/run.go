@@ -104,6 +104,8 @@ type runner struct {
 	exchange *exchange
 	// resumed says that the run was there before this process.
 	resumed bool
+	// tooMany is the error of a task that had more rejects than the run may have.
+	tooMany *drover.Error
 }
 
 // Run starts, joins or resumes the job's run and works on it until nothing is left to do. The Summary is valid also with an error of
@@ -169,7 +171,11 @@ func (r *runner) all(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	if role == ledger.Done {
-		return r.summary(ctx, false)
+		summary, err := r.summary(ctx, false)
+		if err == nil && r.run.State == ledger.Failed && !summary.Failed() {
+			err = rejectsRefused(r.run.Message)
+		}
+		return summary, err
 	}
 	err = r.work(ctx)
 	if ctx.Err() != nil && err != nil && drover.KindOf(err) != drover.Interrupted {
@@ -208,6 +214,8 @@ func (r *runner) work(ctx context.Context) error {
 // stopShort ends a run that cannot be published now.
 func (r *runner) stopShort(ctx context.Context, end end) error {
 	switch end {
+	case overRejected:
+		return r.tooManyRejects(ctx)
 	case failed:
 		if err := r.ledger.Close(ctx, r.run.UID, ledger.Failed, "chunks failed"); err != nil {
 			return fmt.Errorf("record that the run failed: %w", err)
@@ -293,10 +301,14 @@ type doc struct {
 	SinkIdentity   string          `json:"sink_identity"`
 	SourceState    json.RawMessage `json:"source_state,omitempty"`
 	SinkState      json.RawMessage `json:"sink_state,omitempty"`
-	// SourceMarks and SinkMarks are the folders that hold the run's mark (connector.Local), and Host the machine that planned it.
-	SourceMarks []string `json:"source_marks,omitempty"`
-	SinkMarks   []string `json:"sink_marks,omitempty"`
-	Host        string   `json:"host"`
+	// RejectsIdentity and RejectsState are the rejects' sink's; empty where the job has none.
+	RejectsIdentity string          `json:"rejects_identity,omitempty"`
+	RejectsState    json.RawMessage `json:"rejects_state,omitempty"`
+	// SourceMarks, SinkMarks and RejectsMarks are the folders that hold the run's mark (connector.Local), and Host the machine that planned it.
+	SourceMarks  []string `json:"source_marks,omitempty"`
+	SinkMarks    []string `json:"sink_marks,omitempty"`
+	RejectsMarks []string `json:"rejects_marks,omitempty"`
+	Host         string   `json:"host"`
 	// Files is how many files were published.
 	Files int64 `json:"files,omitempty"`
 }

@@ -18,6 +18,36 @@ func (discard) Write(ctx context.Context, attempt connector.Attempt, open func(c
 		return nil, err
 	}
 	n := len(attempt.Chunks)
+	out, err := compute(ctx, in, n)
+	if err != nil {
+		return nil, err
+	}
+	receipts := make([]connector.Receipt, n)
+	for i, chunk := range attempt.Chunks {
+		count := in.Relation.Count(i)
+		receipts[i] = connector.Receipt{
+			ChunkID: chunk.ID, Token: attempt.Token, RowsIn: count.Rows, RowsOut: out[i],
+			RowsScanned: count.Scanned, BytesIn: count.Bytes, PeakMemory: in.PeakMemory(),
+		}
+		in.Mark(&receipts[i], i)
+	}
+	return receipts, nil
+}
+
+// Try implements connector.Trier.
+func (d discard) Try(context.Context, connector.Run) (connector.Trial, error) { return d, nil }
+
+// Rows implements connector.Trial: only what a step refuses is found without a sink.
+func (discard) Rows(ctx context.Context, in connector.Input, chunks int) error {
+	_, err := compute(ctx, in, chunks)
+	return err
+}
+
+// Close implements connector.Trial.
+func (discard) Close() error { return nil }
+
+// compute reads and transforms an input of n chunks and counts its rows by chunk.
+func compute(ctx context.Context, in connector.Input, n int) ([]int64, error) {
 	rows, err := in.Session.Query(ctx, computed(in, n))
 	if err != nil {
 		return nil, err
@@ -30,22 +60,12 @@ func (discard) Write(ctx context.Context, attempt connector.Attempt, open func(c
 			return nil, err
 		}
 		if c.Rows() == 0 {
-			break
+			return out, nil
 		}
 		for _, tag := range duck.Data[int64](c.Vector(c.Columns() - 1))[:c.Rows()] {
 			out[tag]++
 		}
 	}
-	receipts := make([]connector.Receipt, n)
-	for i, chunk := range attempt.Chunks {
-		count := in.Relation.Count(i)
-		receipts[i] = connector.Receipt{
-			ChunkID: chunk.ID, Token: attempt.Token, RowsIn: count.Rows, RowsOut: out[i],
-			RowsScanned: count.Scanned, BytesIn: count.Bytes, PeakMemory: in.PeakMemory(),
-		}
-		in.Mark(&receipts[i], i)
-	}
-	return receipts, nil
 }
 
 // computed is the input's query without the columns that repeat a source column: a run may move those without reading them, whatever they

@@ -38,6 +38,7 @@ type stage struct {
 	session *duck.Session
 	source  reader
 	sink    writer
+	rejects connector.Sink // nil where the stage has none
 	closers []func() error
 }
 
@@ -126,6 +127,9 @@ func (w *Worker) execute(ctx context.Context, task protocol.Task, m *meter) ([]c
 	}
 	attempt := connector.Attempt{Run: task.Run, Token: task.Token, Chunks: task.Chunks}
 	receipts, err := s.sink.Write(ctx, attempt, open)
+	if trier, ok := s.separates(task, err); ok {
+		receipts, err = w.writeRest(ctx, task, attempt, trier, open)
+	}
 	if err != nil {
 		return nil, w.explain(ctx, task, err)
 	}
@@ -191,6 +195,9 @@ func (w *Worker) openStage(ctx context.Context, task protocol.Task) error {
 		if err := s.openSource(ctx, w.registry, task.Stage.Source, env); err != nil {
 			return err
 		}
+	}
+	if err := s.openRejects(ctx, w.registry, task, env); err != nil {
+		return err
 	}
 	if task.DryRun {
 		s.sink = discard{}

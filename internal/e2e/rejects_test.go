@@ -1,0 +1,154 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// amounts writes CSV files of which a few rows cannot be cast: 3 of in/a.csv, 1 of in/b.csv.
+func amounts(t *testing.T, p *place) {
+	t.Helper()
+	var a, b strings.Builder
+	for i := range 5000 {
+		amount := fmt.Sprint(i)
+		if i == 7 || i == 2500 || i == 4999 {
+			amount = "n/a"
+		}
+		fmt.Fprintf(&a, "%d,%s,c%d\n", i, amount, i%7)
+	}
+	for i := range 1000 {
+		amount := fmt.Sprint(i)
+		if i == 500 {
+			amount = "x"
+		}
+		fmt.Fprintf(&b, "%d,%s,c\n", 5000+i, amount)
+	}
+	p.write(t, "in/a.csv", "id,amount,city\n"+a.String())
+	p.write(t, "in/b.csv", "id,amount,city\n"+b.String())
+}
+
+const amountsJob = `
+name: amounts
+source: {files: {path: in, types: {amount: VARCHAR}}}
+chunk: {files: 1}
+steps:
+  - cast: {amount: DOUBLE}
+  - filter: amount > 10
+sink: {files: {path: out, mode: overwrite}}
+rejects: {files: {path: rejects/}, max: 10}
+`
+
+// rejects are the place's rejects by chunk, without the run's name.
+func (p *place) rejects(t *testing.T) string {
+	t.Helper()
+	return p.query(t, `SELECT job, chunk, "column", reason, "row" FROM 'rejects/*.parquet' ORDER BY chunk, ("row"->>'id')::BIGINT`)
+}
+
+func TestRowsThatCannotBeCastGoToTheRejects(t *testing.T) {
+	p := newPlace(t)
+	amounts(t, p)
+	p.write(t, "job.yaml", amountsJob)
+	s := p.must(t, "run", "job.yaml", "--json").summary(t)
+	if s.RowsIn != 6000 || s.RowsOut != 5975 || s.RowsRejected != 4 || s.State != "finished" {
+		t.Errorf("%+v", s)
+	}
+	const reason = "step 1 (cast): Conversion Error: Could not convert string '%s' to DOUBLE when casting from source column amount"
+	var want []string
+	for _, r := range []struct {
+		chunk, value string
+		id           int
+		city         string
+	}{{"a.csv", "n/a", 7, "c0"}, {"a.csv", "n/a", 2500, "c1"}, {"a.csv", "n/a", 4999, "c1"}, {"b.csv", "x", 5500, "c"}} {
+		want = append(want, fmt.Sprintf(`amounts|%s|amount|%s|{"id":%d,"amount":"%s","city":"%s"}`, r.chunk, fmt.Sprintf(reason, r.value), r.id, r.value, r.city))
+	}
+	if got := p.rejects(t); got != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+	if got := p.query(t, `SELECT count(*), count(DISTINCT id), count(*) FILTER (amount <= 10) FROM 'out/*.parquet'`); got != "5975|5975|0" {
+		t.Error(got)
+	}
+	if got := p.query(t, `SELECT DISTINCT run FROM 'rejects/*.parquet'`); got != s.Run {
+		t.Errorf("the rejects name run %s, and it was %s", got, s.Run)
+	}
+	if got := p.ledger(t, `SELECT rows_rejected FROM chunk ORDER BY id`); got != "3\n1" {
+		t.Errorf("the ledger counts %s", got)
+	}
+	if got := p.must(t, "status", s.Run, "--json").stdout; !strings.Contains(got, `"rows_rejected":4`) && !strings.Contains(got, `"rows_rejected": 4`) {
+		t.Error(got)
+	}
+	p.noStaging(t)
+}
+
+// noStaging checks that nothing staged is left below the place.
+func (p *place) noStaging(t *testing.T) {
+	t.Helper()
+	for line := range strings.Lines(p.tree(t)) {
+		if strings.Contains(line, "drover_staging") {
+			t.Errorf("left behind: %s", line)
+		}
+	}
+}
+
+func TestARunWithoutRejectsLeavesNoFileOfThem(t *testing.T) {
+	p := newPlace(t)
+	p.write(t, "in/a.csv", "id,amount\n1,2\n")
+	p.write(t, "job.yaml", amountsJob)
+	if s := p.must(t, "run", "job.yaml", "--json").summary(t); s.RowsRejected != 0 {
+		t.Errorf("%+v", s)
+	}
+	if found, err := filepath.Glob(filepath.Join(p.dir, "rejects", "*")); err != nil || len(found) > 0 {
+		t.Error(found, err)
+	}
+}
+
+func TestADryRunCountsRejectsAndWritesNone(t *testing.T) {
+	p := newPlace(t)
+	amounts(t, p)
+	p.write(t, "job.yaml", amountsJob)
+	s := p.must(t, "run", "job.yaml", "--dry-run", "--json").summary(t)
+	if s.RowsRejected != 4 || s.RowsOut != 5975 {
+		t.Errorf("%+v", s)
+	}
+	for _, name := range []string{"rejects", "out"} {
+		if _, err := os.Stat(filepath.Join(p.dir, name)); !os.IsNotExist(err) {
+			t.Errorf("%s is there: %v", name, err)
+		}
+	}
+}
+
+func TestMoreRejectsThanMaxFailTheRun(t *testing.T) {
+	p := newPlace(t)
+	amounts(t, p)
+	job := func(most int) {
+		p.write(t, "job.yaml", strings.Replace(amountsJob, "max: 10", fmt.Sprintf("max: %d", most), 1))
+	}
+	for most, what := range map[int]string{2: "more than 2 rows were rejected", 3: "rejects.max"} {
+		job(most)
+		r := p.drover(t, nil, "run", "job.yaml", "--json", "--new")
+		if r.code != 1 || !strings.Contains(r.stderr, what) || !strings.Contains(r.stderr, "nothing is published") || !strings.Contains(r.stderr, "--retry-errors") {
+			t.Fatalf("max %d: exit %d\n%s", most, r.code, r.stderr)
+		}
+		if s := r.summary(t); s.State != "failed" {
+			t.Errorf("max %d: %+v", most, s)
+		}
+		if again := p.drover(t, nil, "run", "job.yaml"); again.code != 1 || !strings.Contains(again.stderr, what) {
+			t.Errorf("max %d: the same command again: exit %d\n%s", most, again.code, again.stderr)
+		}
+		for _, pattern := range []string{"out/*.parquet", "rejects/*.parquet"} {
+			if found, err := filepath.Glob(filepath.Join(p.dir, pattern)); err != nil || len(found) > 0 {
+				t.Errorf("max %d: published %v %v", most, found, err)
+			}
+		}
+	}
+	job(4)
+	if s := p.must(t, "run", "job.yaml", "--retry-errors", "--json").summary(t); s.RowsRejected != 4 || s.State != "finished" {
+		t.Errorf("%+v", s)
+	}
+	if got := strings.Count(p.rejects(t), "\n") + 1; got != 4 {
+		t.Errorf("%d rejects", got)
+	}
+	p.noStaging(t)
+}

@@ -1,0 +1,157 @@
+package reject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/step"
+)
+
+// stagedTable holds a task's rejects on their way to the rejects' sink.
+const stagedTable = "temp.drover_rejects"
+
+// Task is an attempt that failed for its data and is made again, this time without the rows at fault.
+type Task struct {
+	// Attempt has the chunks of the input, and State of the rejects' sink's run.
+	Attempt connector.Attempt
+	State   []byte
+	// Sink judges the rows.
+	Sink connector.Trier
+	// Into takes the rejects; nil in a dry run.
+	Into connector.Sink
+	// Most is how many rows may be rejected.
+	Most int64
+	// Explain finds the step and the column behind the failure of the one row of relation; nil where it cannot.
+	Explain func(ctx context.Context, relation string, why *drover.Error) *drover.Error
+}
+
+// Separate returns the input without the rows that the program or the sink refuses, which it stages. They are the rows of the source where the program looks
+// at one at a time; of other programs only what they yield can be told apart. done frees what holds the
+// rows, which the input needs.
+func (t Task) Separate(ctx context.Context, in connector.Input) (out connector.Input, done func() error, err error) {
+	n := len(t.Attempt.Chunks)
+	whole := !in.Program.RowWise
+	var rel connector.Keeper
+	var rows int64
+	if whole {
+		rel, rows, err = keepQuery(ctx, in.Session, in.Query(n), in.Relation, in.Output, n)
+		in.Program, in.Source = identity(in.Output), in.Output
+	} else {
+		rel, rows, err = keep(ctx, in.Session, in.Relation, in.Source, n)
+	}
+	if err != nil {
+		return in, nil, err
+	}
+	in.Relation = rel
+	f := finder{rel: rel, most: t.Most}
+	if f.faults, err = t.find(ctx, &f, in, rows); err != nil {
+		return in, rel.Close, err
+	}
+	if len(f.faults) > 0 {
+		if in.Rejected, err = t.stage(ctx, in.Session, rel, f.faults, whole); err != nil {
+			return in, rel.Close, err
+		}
+	}
+	except := make([]int64, len(f.faults))
+	for i, x := range f.faults {
+		except[i] = x.row
+	}
+	rel.Limit(0, rows, except)
+	return in, rel.Close, nil
+}
+
+// find has the sink try parts of the input.
+func (t Task) find(ctx context.Context, f *finder, in connector.Input, rows int64) (_ []fault, err error) {
+	trial, err := t.Sink.Try(ctx, t.Attempt.Run)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, trial.Close()) }()
+	in.Progress = func(int64, int64, int64, int64) {} // what is tried is not written
+	f.try = func(ctx context.Context) error { return trial.Rows(ctx, in, len(t.Attempt.Chunks)) }
+	return f.find(ctx, rows)
+}
+
+// identity is the program that changes nothing.
+func identity(columns drover.Schema) step.Program {
+	names := make([]string, len(columns), len(columns)+1)
+	for i, c := range columns {
+		names[i] = duck.Ident(c.Name)
+	}
+	return step.Program{SQL: "SELECT " + strings.Join(append(names, step.Tag), ", ") + " FROM " + step.Input(), RowWise: true}
+}
+
+// stage writes the faults to the rejects' sink and returns what receipts say of them.
+func (t Task) stage(ctx context.Context, session *duck.Session, rel connector.Keeper, faults []fault, whole bool) ([]connector.Rejected, error) {
+	out := make([]connector.Rejected, len(t.Attempt.Chunks))
+	if err := session.Exec(ctx, `CREATE OR REPLACE TEMP TABLE drover_rejects (job VARCHAR, run VARCHAR, chunk VARCHAR, "column" VARCHAR, reason VARCHAR, "row" VARCHAR, `+step.Tag+" BIGINT)"); err != nil {
+		return nil, fmt.Errorf("collect the rejects: %w", err)
+	}
+	for _, x := range faults {
+		rel.Limit(x.row, x.row+1, nil)
+		why := x.why
+		if t.Explain != nil && !whole {
+			why = t.Explain(ctx, rel.All(), why)
+		}
+		chunk, row, err := rel.Row(ctx, x.row)
+		if err != nil {
+			return nil, fmt.Errorf("collect the rejects: %w", err)
+		}
+		out[chunk].Rows++
+		column := "NULL"
+		if why.Column != "" {
+			column = duck.Literal(why.Column)
+		}
+		run := t.Attempt.Run
+		values := []string{duck.Literal(run.Job), duck.Literal(run.ID), duck.Literal(t.Attempt.Chunks[chunk].Key), column, duck.Literal(reason(why)), duck.Literal(row), fmt.Sprint(chunk)}
+		if err := session.Exec(ctx, "INSERT INTO "+stagedTable+" VALUES ("+strings.Join(values, ", ")+")"); err != nil {
+			return nil, fmt.Errorf("collect the rejects: %w", err)
+		}
+	}
+	if t.Into == nil {
+		return out, nil
+	}
+	attempt := t.Attempt
+	attempt.Run.State = t.State
+	receipts, err := t.Into.Write(ctx, attempt, func(context.Context, []connector.Chunk) (connector.Input, error) {
+		staged := &table{counts: make([]connector.Count, len(out))}
+		for i := range out {
+			staged.counts[i].Rows = out[i].Rows
+		}
+		return connector.Input{
+			Session: session, Relation: staged, Program: identity(Schema()), Source: Schema(), Output: Schema(),
+			Progress: func(int64, int64, int64, int64) {}, PeakMemory: func() int64 { return 0 },
+		}, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("stage the rejects: %w", err)
+	}
+	for i, r := range receipts {
+		out[i].Staged = r.Publish
+	}
+	return out, session.Exec(ctx, "DROP TABLE "+stagedTable)
+}
+
+// reason is why a row was rejected, on one line.
+func reason(why *drover.Error) string {
+	text := why.Error()
+	if why.Sample != "" && !strings.Contains(text, why.Sample) {
+		text += " · value " + why.Sample
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// table is stagedTable as a relation.
+type table struct{ counts []connector.Count }
+
+func (*table) All() string { return "(SELECT * FROM " + stagedTable + ")" }
+func (*table) Chunk(i int) string {
+	return fmt.Sprintf("(SELECT * FROM %s WHERE %s = %d)", stagedTable, step.Tag, i)
+}
+func (t *table) Count(i int) connector.Count { return t.counts[i] }
+func (*table) Close() error                  { return nil }

@@ -1,0 +1,96 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/protocol"
+	"github.com/droverdata/drover/internal/reject"
+	"github.com/droverdata/drover/internal/step"
+	sqlstep "github.com/droverdata/drover/internal/step/sql"
+)
+
+// openRejects opens the stage's rejects' sink, which a dry run does not need.
+func (s *stage) openRejects(ctx context.Context, registry connector.Registry, task protocol.Task, env connector.Env) error {
+	r := task.Stage.Rejects
+	if r == nil || task.DryRun {
+		return nil
+	}
+	decoded, err := registry.DecodeSink(r.Sink.Connector, r.Sink.Value)
+	if err != nil {
+		return err
+	}
+	if s.rejects, err = registry.OpenSink(ctx, decoded, env); err != nil {
+		return fmt.Errorf("open the rejects: %w", reject.At(err, decoded))
+	}
+	s.closers = append(s.closers, s.rejects.Close)
+	return nil
+}
+
+// separates reports whether the rows of a task that failed with err can be told apart: those at fault go to the job's rejects.
+func (s *stage) separates(task protocol.Task, err error) (connector.Trier, bool) {
+	_, rejectable := connector.Rejectable(err)
+	trier, tries := s.sink.(connector.Trier)
+	return trier, task.Stage.Rejects != nil && rejectable && tries
+}
+
+// writeRest makes an attempt again without the rows at fault.
+func (w *Worker) writeRest(ctx context.Context, task protocol.Task, attempt connector.Attempt, trier connector.Trier, open opener) (_ []connector.Receipt, err error) {
+	s := w.stage
+	var done []func() error
+	defer func() {
+		for _, d := range done {
+			err = errors.Join(err, d())
+		}
+	}()
+	return s.sink.Write(ctx, attempt, func(ctx context.Context, chunks []connector.Chunk) (connector.Input, error) {
+		in, err := open(ctx, chunks)
+		if err != nil || len(done) > 0 { // a sink that looks at a failed input again sees what the source has
+			return in, err
+		}
+		t := reject.Task{
+			Attempt: attempt, State: task.Stage.Rejects.State, Sink: trier, Into: s.rejects, Most: task.Stage.Rejects.Max,
+			Explain: func(ctx context.Context, relation string, why *drover.Error) *drover.Error {
+				return w.explainRow(ctx, task, relation, why)
+			},
+		}
+		t.Attempt.Chunks = chunks
+		in, free, err := t.Separate(ctx, in)
+		if free != nil {
+			done = append(done, free)
+		}
+		return in, err
+	})
+}
+
+// explainRow finds the step and the column behind the failure of a relation's one row.
+func (w *Worker) explainRow(ctx context.Context, task protocol.Task, relation string, why *drover.Error) *drover.Error {
+	if !raisedByDuckDB(why) || why.Column != "" {
+		return why
+	}
+	// Columns that no step reads may hold what DuckDB cannot.
+	columns := make([]string, 0, len(task.Stage.Input)+1)
+	for _, c := range task.Stage.Input {
+		name := duck.Ident(c.Name)
+		switch {
+		case slices.Contains(task.Stage.Reads, c.Name):
+		case c.Type == "":
+			name = "NULL::BLOB AS " + name
+		default:
+			name = "NULL::" + c.Type + " AS " + name
+		}
+		columns = append(columns, name)
+	}
+	relation = "(SELECT " + strings.Join(append(columns, step.Tag), ", ") + " FROM " + relation + ")"
+	better, err := sqlstep.Explain(ctx, w.stage.session, task.Stage.Steps, task.Stage.Input, relation)
+	if err != nil || better == nil {
+		return why // the failure itself is what the user must see
+	}
+	return better
+}
