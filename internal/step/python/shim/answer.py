@@ -83,14 +83,16 @@ def from_pandas(df, schema, target):
 
 def from_series(series, field, target):
     name, dtype = series.name, str(series.dtype)
-    values = series.array if not hasattr(series.dtype, "kind") or hasattr(series.array, "__arrow_array__") else series.to_numpy(copy=False)
     if series.dtype == object:
         return from_objects(series, field, target)
-    # In a NumPy column of floats NaN means NULL where there may be NULLs, and else NaN.
+    # In a NumPy column NaN means NULL, but where the schema has a number that is never NULL.
+    nan_is_null = field is None or field.nullable or not pa.types.is_floating(field.type)
     try:
-        column = pa.array(values, from_pandas=field is None or field.nullable)
+        column = pa.array(series.sparse.to_dense() if dtype.startswith("Sparse") else series, from_pandas=nan_is_null)
     except (pa.ArrowException, TypeError, ValueError, OverflowError, NotImplementedError) as e:
         return refuse_answer(f"column {name} of the answer, {dtype}, has no Arrow type: {describe(e)}", "convert it with astype", name)
+    if isinstance(column.type, pa.BaseExtensionType):
+        refuse_answer(f"column {name} of the answer has dtype {dtype}, which no database has", "convert it with astype", name)
     return fit(column, field, target, dtype)
 
 
@@ -137,7 +139,7 @@ def fit(column, field, target, dtype):
 def cast(column, field, dtype):
     have, want = column.type, field.type
     text = f"column {field.name} of the answer has dtype {dtype}" + (f" ({have})" if dtype == "object" else "") + f", expected {want}"
-    if pa.types.is_null(have):
+    if pa.types.is_null(have) or pa.types.is_dictionary(have) and pa.types.is_null(have.value_type):
         return pa.chunked_array([pa.nulls(len(column), want)])
     a, b = family(have), family(want)
     allowed = a == b or (a, b) in (("date", "timestamp"), ("timestamp", "date"), ("bytes", "text"), ("list", "map"))
@@ -182,8 +184,7 @@ def first_lost(column, fitted, kind):
             return None
     if is_integer(have):
         return None
-    import pyarrow.compute as pc
-
+    pc = pa.compute
     try:
         back = fitted.cast(have, safe=False)
     except pa.ArrowException:
@@ -191,8 +192,27 @@ def first_lost(column, fitted, kind):
     changed = pc.not_equal(back, column)
     if pa.types.is_floating(have):
         changed = pc.and_(changed, pc.invert(pc.and_(pc.is_nan(back), pc.is_nan(column))))
+    if pa.types.is_decimal(have) or pa.types.is_decimal(want):
+        return first_other_number(column.filter(changed), fitted.filter(changed))
     at = pc.index(changed, True).as_py()
     return None if at < 0 else str(column[at])
+
+
+def first_other_number(before, after):
+    """The first number that is another one. A float and the decimal that it prints as are one; Arrow's casts between them are not as exact."""
+    import decimal
+
+    def value(scalar):
+        v = scalar.as_py()
+        if pa.types.is_float32(scalar.type):
+            texts = (f"{v:.{digits}g}" for digits in range(6, 10))
+            return decimal.Decimal(next(t for t in texts if struct.unpack("f", struct.pack("f", float(t)))[0] == v))
+        return decimal.Decimal(repr(v)) if isinstance(v, float) else v
+
+    for a, b in zip(before, after):
+        if value(a) != value(b):
+            return str(a)
+    return None
 
 
 def cast_hint(name, have, want):

@@ -78,27 +78,35 @@ def pandas_dtype(field, not_null, mode):
     return pd.ArrowDtype(t)
 
 
-def refuse_nan(name, column, nullable_column):
+def refuse_nan(name, column):
     """Where NaN and NULL would become one, a NaN is refused rather than turned into NULL."""
-    import pyarrow.compute as pc
-
-    found = pc.any(pc.is_nan(column)).as_py()
-    if found:
+    if pa.compute.any(pa.compute.is_nan(column)).as_py():
         raise Refusal("data", f"column {name} holds the value NaN, which this dtype cannot tell from NULL",
                       "leave out dtypes: numpy or nullable, or turn NaN into NULL in a step before: set: "
                       f"{{{name}: \"CASE WHEN NOT isnan({name}) THEN {name} END\"}}", name)
 
 
 def check_input(schema, not_null, frame, mode):
-    """Refuses columns that a frame cannot hold. Returns the pandas dtypes by column."""
+    """Refuses columns that a frame cannot hold, all of them at once. Returns the pandas dtypes by column."""
+    dtypes, refused = {}, []
     for field in schema:
-        if frame in ("pandas", "polars") and has_type(field.type, pa.types.is_union):
-            raise Refusal("invalid", f"column {field.name} is {field.type}, which {frame} cannot hold", "drop the column, or write frame: pyarrow", field.name)
-        if frame == "polars" and has_type(field.type, lambda t: t == pa.month_day_nano_interval()):
-            raise Refusal("invalid", f"column {field.name} is an INTERVAL, which polars cannot hold", "drop the column, or write frame: pyarrow", field.name)
-    if frame != "pandas":
-        return {}
-    return {field.name: pandas_dtype(field, field.name in not_null, mode) for field in schema}
+        try:
+            check_field(field, frame)
+            if frame == "pandas":
+                dtypes[field.name] = pandas_dtype(field, field.name in not_null, mode)
+        except Refusal as e:
+            refused.append(e)
+    if refused:
+        more = f"; and {len(refused) - 20} more" if len(refused) > 20 else ""
+        raise Refusal("invalid", "; ".join(e.message for e in refused[:20]) + more, refused[0].hint, refused[0].column)
+    return dtypes
+
+
+def check_field(field, frame):
+    if frame != "pyarrow" and has_type(field.type, pa.types.is_union):
+        raise Refusal("invalid", f"column {field.name} is {field.type}, which {frame} cannot hold", "drop the column, or write frame: pyarrow", field.name)
+    if frame == "polars" and has_type(field.type, lambda t: t == pa.month_day_nano_interval()):
+        raise Refusal("invalid", f"column {field.name} is an INTERVAL, which polars cannot hold", "drop the column, or write frame: pyarrow", field.name)
 
 
 def has_type(t, test):
@@ -112,22 +120,48 @@ def has_type(t, test):
 def to_frame(table, not_null, frame, mode, threads):
     if frame == "pyarrow":
         return table.combine_chunks()
-    if frame == "polars":
-        check_input(table.schema, not_null, frame, mode)
-        import polars as pl
-
-        return pl.from_arrow(table)
     dtypes = check_input(table.schema, not_null, frame, mode)
+    return to_polars(table) if frame == "polars" else to_pandas(table, dtypes, not_null, mode, threads)
+
+
+def to_polars(table):
+    import polars as pl
+
+    df = pl.from_arrow(table)
+    for field in table.schema:
+        # polars has no seconds, and no 24:00: values that are beyond its range become others, or NULL.
+        if has_type(field.type, lambda t: pa.types.is_time(t) or pa.types.is_timestamp(t) and t.unit == "s"):
+            if not df[field.name].to_arrow().cast(field.type, safe=False).equals(table[field.name].combine_chunks()):
+                raise Refusal("data", f"column {field.name}, {field.type}, holds a value that polars cannot: infinity, or the time 24:00",
+                              "write frame: pandas or frame: pyarrow, or change the value in a step before", field.name)
+    return df
+
+
+def to_pandas(table, dtypes, not_null, mode, threads):
     if mode in ("numpy", "nullable"):
         for field in table.schema:
             if pa.types.is_floating(field.type) and (mode == "nullable" or field.name not in not_null):
-                refuse_nan(field.name, table[field.name], mode)
-    own = [name for name in table.column_names if dtypes[name] is None]
-    df = table.select(own).to_pandas(use_threads=threads > 1, ignore_metadata=True)
+                refuse_nan(field.name, table[field.name])
+    own = table.select([name for name in table.column_names if dtypes[name] is None])
+    try:
+        df = own.to_pandas(use_threads=threads > 1, ignore_metadata=True)
+    except (pa.ArrowException, ValueError, OverflowError):
+        raise_column(own)
+        raise
     for i, name in enumerate(table.column_names):
         if dtypes[name] is not None:
             df.insert(i, name, dtypes[name].__from_arrow__(whole(table[name])))
     return df
+
+
+def raise_column(table):
+    """Names the column that cannot be converted."""
+    for name in table.column_names:
+        try:
+            table.select([name]).to_pandas(ignore_metadata=True)
+        except (pa.ArrowException, ValueError, OverflowError) as e:
+            raise Refusal("data", f"column {name}, {table[name].type}, holds a value that Python has no object for: {describe(e)}",
+                          NUMPY_HINT, name) from None
 
 
 def whole(column):
