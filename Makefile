@@ -26,6 +26,7 @@ build: ## build bin/drover, a single binary
 .PHONY: demo
 demo: build ## make 3 million taxi rows, run the taxi job on them and check the result
 	GO="$(GO)" examples/taxi/demo.sh
+	$(GO) run ./examples/taxi-go run --new
 
 .PHONY: companies
 companies: build ## run the companies job on a Postgres of its own (or RAW_URL and CLEAN_URL)
@@ -69,4 +70,4 @@ bench: build ## measure drover beside its rivals and write bench/RESULTS.md (BEN
 
 .PHONY: clean
 clean: ## remove what the other targets made
-	rm -rf bin .cache examples/taxi/data examples/taxi/out
+	rm -rf bin .cache examples/taxi/data examples/taxi/out examples/taxi-go/out

@@ -64,6 +64,9 @@ func (f Frame) ChunkBy(column string) Frame { f.Chunk = Chunking{By: column}; re
 // ChunkRows cuts the source into chunks of about n rows.
 func (f Frame) ChunkRows(n int64) Frame { f.Chunk = Chunking{Rows: n}; return f }
 
+// ChunkFiles cuts the source into chunks of n files.
+func (f Frame) ChunkFiles(n int) Frame { f.Chunk = Chunking{Files: n}; return f }
+
 // Select keeps the named columns, in this order.
 func (f Frame) Select(columns ...string) Frame { return f.with(Step{Select: columns}) }
 
@@ -87,3 +90,20 @@ func (f Frame) Downcast(columns ...string) Frame { return f.with(Step{Downcast: 
 
 // SQL applies one SELECT over the relation "chunk".
 func (f Frame) SQL(query string) Frame { return f.with(Step{SQL: query}) }
+
+// Python calls a function with each chunk as a data frame: "clean.py:clean", or "package.module:function".
+func (f Frame) Python(function string) Frame { return f.with(Step{Python: function}) }
+
+// Map calls fn with all rows of each chunk. The name stands for it in the ledger and in errors.
+func (f Frame) Map(name string, fn Func) Frame { return f.with(Step{Go: name, Func: fn}) }
+
+// Returning declares the columns that the function of the last step returns, with their DuckDB types. A frame whose last step is
+// none is returned as it is.
+func (f Frame) Returning(columns ...Pair) Frame {
+	if len(f.Steps) == 0 || !f.Steps[len(f.Steps)-1].Calls() {
+		return f
+	}
+	f.Steps = slices.Clone(f.Steps)
+	f.Steps[len(f.Steps)-1].Schema = columns
+	return f
+}

@@ -7,6 +7,10 @@ type Job struct {
 	Name  string
 	Frame Frame
 	Sink  Sink
+	// PythonEnv is the Python that python steps run in.
+	PythonEnv PythonEnv
+	// Dir is the folder in which the files that steps name are found; empty means the working directory. It is not part of a job's meaning.
+	Dir string
 	// Timezone is the zone of every session that computes on timestamps. Empty means UTC.
 	Timezone string
 	Limits   Limits
@@ -51,6 +55,17 @@ func (r Rejects) Into() (Sink, error) {
 	return k.Rejects()
 }
 
+// Functions are the Go functions of the job's steps by their names.
+func (j Job) Functions() map[string]Func {
+	functions := map[string]Func{}
+	for _, s := range j.Frame.Steps {
+		if s.Func != nil {
+			functions[s.Go] = s.Func
+		}
+	}
+	return functions
+}
+
 // Limits bound what a run may use. A zero field means the default. Limits are not part of a job's meaning.
 type Limits struct {
 	// Workers is the number of worker processes.
@@ -63,4 +78,16 @@ type Limits struct {
 	MaxErrors int `json:"max_errors,omitempty" jsonschema:"minimum=0"`
 	// SourceConnections bounds the connections that read the source at any one time.
 	SourceConnections int `json:"source_connections,omitempty" jsonschema:"minimum=1"`
+	// ChunkTimeout is how long a function may take for one chunk, such as 10m: then its process is ended, and the attempt has failed.
+	// 0 means for ever.
+	ChunkTimeout time.Duration `json:"chunk_timeout,omitempty" unit:"age"`
+}
+
+// PythonEnv says which Python runs a job's functions. What it names is not part of the job's meaning; the versions found there are.
+type PythonEnv struct {
+	// Bin is the interpreter, by default that of the active virtual environment, else python3. A relative path starts at the job file's
+	// folder.
+	Bin string `json:"bin,omitempty"`
+	// Requirements must be installed there, such as pandas>=2: they are checked before anything runs.
+	Requirements []string `json:"requirements,omitempty"`
 }

@@ -42,6 +42,9 @@ func (j Job) Validate() error {
 			return under(index("steps", i), err)
 		}
 	}
+	if err := j.validateFunctions(); err != nil {
+		return err
+	}
 	if j.Sink == nil {
 		return Errorf(Invalid, "sink is missing").WithField("sink")
 	}
@@ -62,6 +65,18 @@ func (j Job) Validate() error {
 		return Errorf(Invalid, "keep is negative: %s", j.Keep).WithField("keep")
 	}
 	return validateZone(j.Timezone)
+}
+
+// validateFunctions refuses two Go functions of one name, which alone says what a worker calls.
+func (j Job) validateFunctions() error {
+	seen := map[string]bool{}
+	for i, s := range j.Frame.Steps {
+		if s.Go != "" && seen[s.Go] {
+			return Errorf(Invalid, "two steps call a function %q", s.Go).WithField(index("steps", i) + ".go").WithHint("give each Map a name of its own")
+		}
+		seen[s.Go] = true
+	}
+	return nil
 }
 
 func validateName(name string) error {

@@ -2,6 +2,7 @@ package drover
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -13,11 +14,14 @@ func (s Step) validate() error {
 	kinds := s.kinds()
 	switch len(kinds) {
 	case 0:
-		return Errorf(Invalid, "the step is empty").WithHint("write one of select, drop, rename, filter, set, cast, downcast, sql")
+		return Errorf(Invalid, "the step is empty").WithHint("write one of select, drop, rename, filter, set, cast, downcast, sql, python")
 	case 1:
 	default:
 		return Errorf(Invalid, "one step does %s", strings.Join(kinds, " and ")).WithField(kinds[1]).
 			WithHint("make each of them a step of its own, in the order in which they apply")
+	}
+	if err := s.validateOptions(); err != nil {
+		return err
 	}
 	switch kinds[0] {
 	case "select":
@@ -37,9 +41,67 @@ func (s Step) validate() error {
 			return nil
 		}
 		return validateColumns("downcast", s.Downcast)
+	case "python":
+		return s.validatePython()
+	case "go":
+		return s.validateGo()
 	default:
 		return validateText("sql", s.SQL)
 	}
+}
+
+// validateOptions refuses what belongs to functions beside another step.
+func (s Step) validateOptions() error {
+	for _, option := range []struct {
+		key string
+		set bool
+	}{
+		{"schema", s.Schema != nil},
+		{"frame", s.Frame != ""},
+		{"dtypes", s.DTypes != ""},
+	} {
+		if option.set && s.Python == "" && (s.Go == "" || option.key != "schema") {
+			return Errorf(Invalid, "%s belongs to a function, and this step is %s", option.key, s.Kind()).WithField(option.key)
+		}
+	}
+	return nil
+}
+
+func (s Step) validatePython() error {
+	module, function, found := strings.Cut(s.Python, ":")
+	if !found || strings.TrimSpace(module) == "" || strings.TrimSpace(function) == "" || strings.Contains(function, ":") {
+		return Errorf(Invalid, "python names no function: %q", s.Python).WithField("python").
+			WithHint("write python: clean.py:clean for the function clean of a file beside the job file, or python: package.module:function")
+	}
+	for _, option := range []struct {
+		key, value string
+		known      []string
+	}{
+		{"frame", s.Frame, []string{"pandas", "polars", "pyarrow"}},
+		{"dtypes", s.DTypes, []string{"numpy", "nullable", "pyarrow"}},
+	} {
+		if option.value != "" && !slices.Contains(option.known, option.value) {
+			return Errorf(Invalid, "unknown %s %q", option.key, option.value).WithField(option.key).WithHint("known here: %s", strings.Join(option.known, ", "))
+		}
+	}
+	if s.DTypes != "" && s.Frame != "" && s.Frame != "pandas" {
+		return Errorf(Invalid, "dtypes are pandas', and frame is %s", s.Frame).WithField("dtypes")
+	}
+	if s.Schema == nil {
+		return nil
+	}
+	return validatePairs("schema", s.Schema, "type")
+}
+
+func (s Step) validateGo() error {
+	switch {
+	case s.Func == nil:
+		return Errorf(Invalid, "step go %q has no function", s.Go).WithField("go").
+			WithHint("call Map in a program: cli.Main(drover.Job{Frame: drover.Read(...).Map(%q, function), ...})", s.Go)
+	case s.Schema == nil:
+		return nil
+	}
+	return validatePairs("schema", s.Schema, "type")
 }
 
 func validateText(key, text string) error {

@@ -30,15 +30,15 @@ func (a *app) next(ledger string) monitor.Next {
 // showErrorsWith is the command that shows the errors of a run of a ledger; the run's name is still to be added.
 func (a *app) showErrorsWith(ledger string) string {
 	if ledger == a.ledgerName("", "") {
-		return "drover errors"
+		return a.program() + " errors"
 	}
-	return "drover errors --ledger " + quote(redact.Passwords(ledger))
+	return a.program() + " errors --ledger " + quote(redact.Passwords(ledger))
 }
 
 // again returns the command that goes on with the run that the process's own command line is about, without some of its flags with a
 // value. Values that may be secret are replaced by their names.
 func (a *app) again(without ...string) string {
-	words := []string{"drover"}
+	words := []string{a.program()}
 	set, skip := false, false
 	for _, arg := range a.args {
 		flag, _, assigned := strings.Cut(arg, "=")

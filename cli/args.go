@@ -64,6 +64,20 @@ func isJobFile(arg string) bool {
 	return strings.HasSuffix(arg, ".yaml") || strings.HasSuffix(arg, ".yml")
 }
 
+// describe makes the commands those of a program that is its own job: they take no job file.
+func (a *app) describe(root *cobra.Command) {
+	root.Short = "run the job " + a.job.Name
+	root.Long = "This program is the job " + a.job.Name + ", with every verb of drover for it."
+	root.Example = ""
+	for _, cmd := range root.Commands() {
+		cmd.Example = ""
+		if use, found := strings.CutPrefix(cmd.Use, cmd.Name()+" JOB.yaml"); found {
+			cmd.Use = cmd.Name() + use
+			cmd.Args, cmd.ValidArgsFunction = noArgs, cobra.NoFileCompletions
+		}
+	}
+}
+
 // oneJobFile wants exactly one argument.
 func oneJobFile(cmd *cobra.Command, args []string) error {
 	switch len(args) {

@@ -86,7 +86,7 @@ func (a *app) showErrors(ctx context.Context, l ledger.Ledger, id, ledgerFlag st
 		found.Errors = append(found.Errors, chunkError{c.Stage, c.ID, c.Key, c.Attempts, c.Losses, c.Worker, c.Error})
 	}
 	if len(found.Errors) > 0 && r.State != ledger.Abandoned && r.State != ledger.Finished {
-		if found.Retry, err = retryCommand(ctx, l, r); err != nil {
+		if found.Retry, err = a.retryCommand(ctx, l, r); err != nil {
 			return err
 		}
 		if ledgerFlag != "" {
@@ -102,8 +102,11 @@ func (a *app) showErrors(ctx context.Context, l ledger.Ledger, id, ledgerFlag st
 
 // retryCommand tries the failed chunks of a run again, once the words for the ledger are added. Without a name that is the job's newest
 // run that is not over.
-func retryCommand(ctx context.Context, l ledger.Ledger, r ledger.Run) (string, error) {
+func (a *app) retryCommand(ctx context.Context, l ledger.Ledger, r ledger.Run) (string, error) {
 	command := "drover run " + quote(jobFileOf(".", r.Job)) + " --retry-errors"
+	if a.job != nil && a.job.Name == r.Job {
+		command = a.program() + " run --retry-errors"
+	}
 	unfinished := ledger.Past{Job: r.Job, States: []ledger.RunState{ledger.Planned, ledger.Open, ledger.Publishing, ledger.Failed}}
 	for newest, err := range l.History(ctx, unfinished) {
 		if err != nil {

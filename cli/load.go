@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -15,8 +16,18 @@ import (
 // mostJobFile bounds what is read of a job file; the parser refuses what is longer.
 const mostJobFile = 2 << 20
 
-// load reads a job file.
-func (a *app) load(path string, set []string) (*jobfile.File, error) {
+// load reads the job file that args name, or takes the program's own job.
+func (a *app) load(args, set []string) (*jobfile.File, error) {
+	if a.job != nil {
+		if len(set) > 0 {
+			return nil, drover.Errorf(drover.Invalid, "--set gives values to a job file, and this job is a program").WithHint("read the environment in the program")
+		}
+		if err := a.job.Validate(); err != nil {
+			return nil, err
+		}
+		return &jobfile.File{Name: a.name, Job: *a.job}, nil
+	}
+	path := args[0]
 	values, err := assignments(set)
 	if err != nil {
 		return nil, err
@@ -25,7 +36,22 @@ func (a *app) load(path string, set []string) (*jobfile.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return jobfile.Parse(path, data, jobfile.Options{Connectors: all.All(), Set: values, Env: a.lookupEnv})
+	file, err := jobfile.Parse(path, data, jobfile.Options{Connectors: all.All(), Set: values, Env: a.lookupEnv})
+	if err != nil {
+		return nil, err
+	}
+	if file.Job.Dir, err = filepath.Abs(filepath.Dir(path)); err != nil {
+		return nil, drover.Errorf(drover.Refused, "find the job file's folder: %w", err)
+	}
+	return file, nil
+}
+
+// functions are those of the program's own job.
+func (a *app) functions() map[string]drover.Func {
+	if a.job == nil {
+		return nil
+	}
+	return a.job.Functions()
 }
 
 func readJobFile(path string) ([]byte, error) {

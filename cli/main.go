@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	_ "time/tzdata" // a job's timezone must not depend on the machine's files
 
 	"github.com/droverdata/drover/internal/redact"
@@ -15,8 +16,12 @@ import (
 )
 
 // Main runs the command line of the process and ends it with one of drover's exit codes.
-func Main() {
-	os.Exit(execute(os.Args[1:]))
+//
+// With a job the program has every verb of drover for that job, in the place of a job file, and is its own worker: the run starts it again for
+// that. Main must then be the first thing that the program does, and what the functions of the job need must be made before it, the same way
+// every time.
+func Main(job ...drover.Job) {
+	os.Exit(execute(os.Args[0], os.Args[1:], job))
 }
 
 // app is what all verbs share.
@@ -27,13 +32,16 @@ type app struct {
 	lookupEnv func(string) (string, bool)
 	// args are the process's own, for the commands that messages suggest.
 	args []string
+	// job is the one that this program was made for, and name how the user calls it; nil where it is drover itself.
+	job  *drover.Job
+	name string
 	// shown says that the user has been told already how the run ended.
 	shown bool
 	// begun says that a run was opened, and logJSON that standard error is to hold JSON lines only.
 	begun, logJSON bool
 }
 
-func execute(args []string) (code int) {
+func execute(program string, args []string, jobs []drover.Job) (code int) {
 	keepWritingToClosedPipes()
 	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, lookupEnv: os.LookupEnv, args: args}
 	defer func() {
@@ -41,6 +49,9 @@ func execute(args []string) (code int) {
 			code = a.reportPanic(r)
 		}
 	}()
+	if len(jobs) > 0 {
+		a.job, a.name = &jobs[0], program
+	}
 	result := &resultWriter{Writer: a.out}
 	a.out = result
 	root := a.root()
@@ -52,9 +63,17 @@ func execute(args []string) (code int) {
 	return a.end(err)
 }
 
+// program is how the user calls this program.
+func (a *app) program() string {
+	if a.job == nil {
+		return "drover"
+	}
+	return quote(a.name)
+}
+
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "drover",
+		Use:   filepath.Base(a.program()),
 		Short: "run data-frame jobs in chunks, side by side, each exactly once",
 		Long: `drover reads a source (files, a Postgres table), transforms it with SQL expressions and writes a sink.
 It cuts the job into chunks, runs them side by side inside a memory budget, and keeps a ledger of every
@@ -78,6 +97,9 @@ chunk: a job that was interrupted goes on where it stopped, and every row lands 
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(a.runCommand(), a.planCommand(), a.profileCommand(), a.diffCommand(), a.statusCommand(), a.errorsCommand(), a.pruneCommand(), a.initCommand(), a.schemaCommand(),
 		a.workerCommand(), a.versionCommand())
+	if a.job != nil {
+		a.describe(root)
+	}
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()
 	addCompletion(root)

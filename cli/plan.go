@@ -32,7 +32,7 @@ and how the result will be published. The source and the target are looked at; n
 		Args:              oneJobFile,
 		ValidArgsFunction: completeJobFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			file, err := a.load(args[0], set)
+			file, err := a.load(args, set)
 			if err != nil {
 				return err
 			}

@@ -54,11 +54,14 @@ back.`,
 			if err := f.check(cmd); err != nil {
 				return err
 			}
-			file, err := a.load(args[0], f.set)
+			if f.write && a.job != nil {
+				return usage(cmd, "--write changes a job file, and this job is a program").WithHint("add the cast step to the program")
+			}
+			file, err := a.load(args, f.set)
 			if err != nil {
 				return err
 			}
-			return file.Locate(a.profile(cmd.Context(), args[0], file, f))
+			return file.Locate(a.profile(cmd.Context(), file.Name, file, f))
 		},
 	}
 	fs := cmd.Flags()

@@ -62,7 +62,7 @@ finished runs of a job with new_keys, whose keys it skips.`,
 		Args:              atMostOne("job file"),
 		ValidArgsFunction: completeJobFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
+			if len(args) == 0 && a.job == nil {
 				if len(f.set) > 0 {
 					return usage(cmd, "--set needs a job file")
 				}
@@ -71,7 +71,7 @@ finished runs of a job with new_keys, whose keys it skips.`,
 			if f.job != "" {
 				return usage(cmd, "--job and a job file exclude each other").WithHint("the job file names the job")
 			}
-			file, err := a.load(args[0], f.set)
+			file, err := a.load(args, f.set)
 			if err != nil {
 				return err
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/droverdata/drover/internal/ledger/open"
 	"github.com/droverdata/drover/internal/memory"
 	"github.com/droverdata/drover/internal/monitor"
+	"github.com/droverdata/drover/internal/protocol"
 	"github.com/droverdata/drover/internal/run"
 	"github.com/droverdata/drover/internal/worker"
 	"github.com/spf13/cobra"
@@ -64,7 +65,7 @@ file or the command line is wrong; 3 a source, sink, ledger or engine cannot be 
 			if err := f.check(cmd); err != nil {
 				return err
 			}
-			return a.run(cmd.Context(), args[0], f)
+			return a.run(cmd.Context(), args, f)
 		},
 	}
 	fs := cmd.Flags()
@@ -118,8 +119,8 @@ func (f runFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
-func (a *app) run(ctx context.Context, path string, f runFlags) (err error) {
-	file, err := a.load(path, f.set)
+func (a *app) run(ctx context.Context, args []string, f runFlags) (err error) {
+	file, err := a.load(args, f.set)
 	if err != nil {
 		return err
 	}
@@ -201,9 +202,10 @@ func (a *app) runWith(ctx context.Context, o run.Options, s settings, f runFlags
 
 func (a *app) engine(ctx context.Context, registry connector.Registry, s settings, dir string, inProcess bool, events func(monitor.Event)) (engine.Engine, error) {
 	warn := func(text string) { events(monitor.Warning{Text: text}) }
+	aside := protocol.Aside{Warn: warn, Printed: func(p protocol.Printed) { events(monitor.Printed(p)) }}
 	budget := s.memory - memory.Driver
 	if inProcess {
-		w := worker.New(registry, dir, warn)
+		w := worker.New(registry, dir, a.functions(), aside)
 		memory.LimitGo(memory.Divide(budget).Go)
 		return local.NewInProcess(budget, w.Execute, w.Close), nil
 	}
@@ -212,7 +214,7 @@ func (a *app) engine(ctx context.Context, registry connector.Registry, s setting
 	if err != nil {
 		return nil, drover.Errorf(drover.Refused, "find drover's own program: %w", err)
 	}
-	e, err := local.New(local.Options{Command: []string{self, "worker"}, Workers: s.workers, Memory: budget, TempDir: dir, Own: memory.Driving, Warn: warn})
+	e, err := local.New(local.Options{Command: []string{self, "worker"}, Workers: s.workers, Memory: budget, TempDir: dir, Own: memory.Driving, Aside: aside})
 	if err != nil {
 		return nil, err
 	}
@@ -246,7 +248,7 @@ func (a *app) workerCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w := worker.New(all.All(), args[0], func(string) {})
+			w := worker.New(all.All(), args[0], a.functions(), protocol.Aside{})
 			return w.Serve(ctx, a.in, a.out, os.Exit)
 		},
 	}

@@ -271,6 +271,12 @@ type Pruned struct {
 	Known map[string]bool
 }
 
+// Targeter is a Sink that may find a table in its place. It is optional.
+type Targeter interface {
+	// Target returns the columns that the table takes values of; none where there is no table. Those that it makes itself are left out.
+	Target(ctx context.Context) (drover.Schema, error)
+}
+
 // Local is a Source or a Sink on paths of a machine: another machine that joins a run may have other files there, or none. It is
 // optional. Where the ledger is shared the planner marks the places, and a joiner that does not find the mark is refused (exactness.md 19).
 type Local interface {

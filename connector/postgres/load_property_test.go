@@ -130,7 +130,7 @@ func TestThePathsAndThePushedDownFiltersAgree(t *testing.T) {
 			r.Fatal(err)
 		}
 		steps := drawPropertySteps(r, columns)
-		compiled, err := sqlstep.Compile(t.Context(), session, steps, schema)
+		compiled, err := sqlstep.Compile(t.Context(), session, steps, 0, schema)
 		if err != nil {
 			return // a literal that does not fit the column is refused before anything runs
 		}

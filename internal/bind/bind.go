@@ -8,14 +8,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
-	"github.com/droverdata/drover/internal/duck"
 	"github.com/droverdata/drover/internal/plan"
 	"github.com/droverdata/drover/internal/reject"
-	sqlstep "github.com/droverdata/drover/internal/step/sql"
 	"github.com/droverdata/drover/internal/vocabulary"
 )
 
@@ -78,11 +75,11 @@ func (b *Bound) bind(ctx context.Context, reg connector.Registry, env connector.
 	if err := checkKey(job.Frame.Chunk.By, b.Input); err != nil {
 		return err
 	}
-	if err := b.compile(ctx, env); err != nil {
+	if err := b.compile(ctx, reg, env); err != nil {
 		return err
 	}
-	if b.Sink, err = reg.OpenSink(ctx, job.Sink, env); err != nil {
-		return at(err, sink, "open")
+	if err := b.openSink(ctx, reg, env); err != nil {
+		return err
 	}
 	if c, ok := b.Sink.(connector.SourceChecker); ok {
 		if err := c.CheckSource(b.Source); err != nil {
@@ -159,34 +156,24 @@ func (b *Bound) checkUnique(ctx context.Context) error {
 		WithHint("say which row of a key wins with latest: COLUMN, or read a table with a unique index on columns of the key that are NOT NULL and that no step changes")
 }
 
-// compile compiles the steps in a session with the job's time zone, which decides the types of some expressions.
-func (b *Bound) compile(ctx context.Context, env connector.Env) error {
-	session, err := duck.Open(ctx, duck.Options{TempDir: env.TempDir, Now: time.Now()})
-	if err != nil {
-		return fmt.Errorf("open a session to compile the steps: %w", err)
+// openSink opens the sink, once.
+func (b *Bound) openSink(ctx context.Context, reg connector.Registry, env connector.Env) (err error) {
+	if b.Sink != nil {
+		return nil
 	}
-	defer session.Close()
-	if zone := b.Job.Timezone; zone != "" {
-		if err := session.Exec(ctx, "SET TimeZone = "+duck.Literal(zone)); err != nil {
-			if ctx.Err() != nil {
-				return fmt.Errorf("set the time zone: %w", err)
-			}
-			return drover.Errorf(drover.Invalid, "%q is not a time zone", zone).WithField("timezone").
-				WithHint("write a name of the tz database, for example Europe/Berlin or UTC")
-		}
-	}
-	c, err := sqlstep.Compile(ctx, session, b.Job.Frame.Steps, b.Input)
-	if err != nil {
+	b.Sink, err = reg.OpenSink(ctx, b.Job.Sink, env)
+	return at(err, "sink."+b.Job.Sink.Connector(), "open")
+}
+
+// inStep gives an error its step where it has no place in the job.
+func inStep(err error, i int) error {
+	var e *drover.Error
+	if !errors.As(err, &e) || e.Field != "" {
 		return err
 	}
-	b.Program, b.Output, b.Reads = c.Program, c.Output, c.Reads
-	if !c.Program.RowWise && b.Job.Frame.Chunk.IsZero() {
-		// exactness.md 25: what a chunk holds is part of such a job's answer.
-		return drover.Errorf(drover.Invalid, "%s, so it sees one chunk at a time, and the job does not say what a chunk is", c.Program.Why).
-			WithField(fmt.Sprintf("steps[%d].sql", c.Opaque)).
-			WithHint("add one clause: chunk: {by: COLUMN} for one chunk a value, chunk: {files: 1} for one a file, or chunk: {rows: N}")
-	}
-	return nil
+	named := *e
+	named.Field, named.Cause = fmt.Sprintf("steps[%d]", i), err
+	return &named
 }
 
 // checkKey refuses a chunk.by that is not a column of the source. The connectors take its spelling as it is.

@@ -30,6 +30,8 @@ type Document struct {
 	// Keep is how long runs that are over stay in the ledger, such as 90d: a run that finishes removes the job's older ones, as drover
 	// prune does. By default they stay.
 	Keep time.Duration `json:"keep,omitempty" unit:"age"`
+	// PythonEnv is the Python that python steps run in.
+	PythonEnv drover.PythonEnv `json:"python_env,omitempty"`
 	// Timezone is the zone of every session that computes on timestamps, such as Europe/Paris. By default UTC.
 	Timezone string `json:"timezone,omitempty"`
 }
@@ -44,60 +46,66 @@ type (
 
 func (d *Document) job() drover.Job {
 	return drover.Job{
-		Name:     d.Name,
-		Frame:    drover.Frame{Source: d.Source.Source, Chunk: d.Chunk, Steps: d.Steps},
-		Sink:     d.Sink.Sink,
-		Timezone: d.Timezone,
-		Limits:   d.Limits,
-		Rejects:  d.Rejects.Rejects,
-		Ledger:   d.Ledger,
-		Keep:     d.Keep,
+		Name:      d.Name,
+		Frame:     drover.Frame{Source: d.Source.Source, Chunk: d.Chunk, Steps: d.Steps},
+		Sink:      d.Sink.Sink,
+		Timezone:  d.Timezone,
+		Limits:    d.Limits,
+		PythonEnv: d.PythonEnv,
+		Rejects:   d.Rejects.Rejects,
+		Ledger:    d.Ledger,
+		Keep:      d.Keep,
 	}
 }
 
 // later lists the keys that drover's job files are to have and this version does not know, by the part of the job they belong in. The nearest key that
 // it does know would be the wrong advice for them.
 var later = map[string][]string{
-	"":             {"catalog", "test", "expect", "python_env"},
+	"":             {"catalog", "test", "expect"},
 	"source":       {"redshift", "timestream"},
 	"source.files": {"anonymous"},
-	"steps":        {"python", "go", "group", "join", "sort", "distinct", "limit"},
+	"steps":        {"group", "join", "sort", "distinct", "limit"},
 	"sink":         {"table", "redshift", "timestream"},
 	"sink.files":   {"schema_evolution", "bucket_by", "anonymous", "atomic"},
 }
 
 // examples show what is expected where a value has the wrong form.
 var examples = map[string]string{
-	"name":         "name: taxi-2017",
-	"vars":         "vars: {state: NY}",
-	"source":       "source: {files: {path: data/}}",
-	"sink":         "sink: {files: {path: out/}}",
-	"chunk":        "chunk: {by: zip_code}",
-	"by":           "by: zip_code",
-	"steps":        "steps: [{drop: [fax]}, {filter: fare > 0}]",
-	"select":       "select: [id, name]",
-	"drop":         "drop: [fax, notes]",
-	"rename":       "rename: {old_name: new_name}",
-	"filter":       "filter: fare > 0",
-	"set":          "set: {state: upper(state)}",
-	"cast":         "cast: {fare: 'DECIMAL(12,2)'}",
-	"downcast":     "downcast: all",
-	"sql":          "sql: SELECT * FROM chunk",
-	"rejects":      "rejects: {files: {path: rejects/}, max: 1000}",
-	"max":          "max: 1000",
-	"limits":       "limits: {workers: 8, memory: 8GiB}",
-	"path":         "path: data/",
-	"partition_by": "partition_by: [country, year]",
-	"key":          "key: [id]",
-	"spool":        "spool: true",
-	"new_keys":     "new_keys: true",
-	"workers":      "workers: 8",
-	"rows":         "rows: 100000",
-	"files":        "files: 1",
-	"memory":       "memory: 8GiB",
-	"table":        "table: companies",
-	"url":          "url: ${DATABASE_URL}",
-	"ledger":       "ledger: .drover/ledger.db",
-	"keep":         "keep: 90d",
-	"timezone":     "timezone: UTC",
+	"name":          "name: taxi-2017",
+	"vars":          "vars: {state: NY}",
+	"source":        "source: {files: {path: data/}}",
+	"sink":          "sink: {files: {path: out/}}",
+	"chunk":         "chunk: {by: zip_code}",
+	"by":            "by: zip_code",
+	"steps":         "steps: [{drop: [fax]}, {filter: fare > 0}]",
+	"select":        "select: [id, name]",
+	"drop":          "drop: [fax, notes]",
+	"rename":        "rename: {old_name: new_name}",
+	"filter":        "filter: fare > 0",
+	"set":           "set: {state: upper(state)}",
+	"cast":          "cast: {fare: 'DECIMAL(12,2)'}",
+	"downcast":      "downcast: all",
+	"sql":           "sql: SELECT * FROM chunk",
+	"python":        "python: clean.py:clean",
+	"schema":        "schema: {id: BIGINT, name: VARCHAR}",
+	"python_env":    "python_env: {bin: .venv/bin/python}",
+	"requirements":  "requirements: ['pandas>=2']",
+	"chunk_timeout": "chunk_timeout: 10m",
+	"rejects":       "rejects: {files: {path: rejects/}, max: 1000}",
+	"max":           "max: 1000",
+	"limits":        "limits: {workers: 8, memory: 8GiB}",
+	"path":          "path: data/",
+	"partition_by":  "partition_by: [country, year]",
+	"key":           "key: [id]",
+	"spool":         "spool: true",
+	"new_keys":      "new_keys: true",
+	"workers":       "workers: 8",
+	"rows":          "rows: 100000",
+	"files":         "files: 1",
+	"memory":        "memory: 8GiB",
+	"table":         "table: companies",
+	"url":           "url: ${DATABASE_URL}",
+	"ledger":        "ledger: .drover/ledger.db",
+	"keep":          "keep: 90d",
+	"timezone":      "timezone: UTC",
 }

@@ -16,7 +16,7 @@ import (
 func (f *File) Locate(err error) error {
 	var placed *Error
 	var e *drover.Error
-	if errors.As(err, &placed) || !errors.As(err, &e) || e.Field == "" {
+	if f.source == nil || errors.As(err, &placed) || !errors.As(err, &e) || e.Field == "" {
 		return err
 	}
 	return f.source.locate(f.root, e)

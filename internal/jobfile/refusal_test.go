@@ -111,7 +111,12 @@ var refusals = []struct {
 	// Keys of later versions.
 	{name: "later: catalog", text: with("catalog: local\n")},
 	{name: "later: table", text: with("sink:\n  files:\n    path: out/\n  table: nyc.trips\n")},
-	{name: "later: python", text: with("steps:\n  - drop: [a]\n  - python: clean.py:clean\n")},
+	{name: "go step in a file", text: with("steps:\n  - go: clean\n")},
+	{name: "python without function", text: with("steps:\n  - python: clean.py\n")},
+	{name: "unknown frame", text: with("steps:\n  - {python: 'clean.py:clean', frame: pandsa}\n")},
+	{name: "schema beside filter", text: with("steps:\n  - filter: a > 1\n    schema: {a: INTEGER}\n")},
+	{name: "schema of no type", text: with("steps:\n  - python: clean.py:clean\n    schema: {a: }\n")},
+	{name: "schema alone", text: with("steps:\n  - schema: {a: INTEGER}\n")},
 	{name: "later: bucket_by", text: with("sink:\n  files:\n    path: out/\n    bucket_by: {columns: [a], buckets: 4}\n")},
 	{name: "later: s3", text: with("source:\n  files:\n    path: s3://bucket/2017/\n")},
 

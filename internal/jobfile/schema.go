@@ -78,7 +78,7 @@ func (b *schemaBuilder) mapType(t reflect.Type) *jsonschema.Schema {
 		}
 	case stepsType:
 		step := b.object(reflect.TypeFor[drover.Step]())
-		step.MinProperties, step.MaxProperties = number(1), number(1)
+		step.AnyOf = oneOperation(step)
 		return &jsonschema.Schema{Type: "array", Items: step}
 	case sourceType:
 		return connectorSchema(b, newSourceSpec)
@@ -98,6 +98,22 @@ func (b *schemaBuilder) mapType(t reflect.Type) *jsonschema.Schema {
 		return s
 	}
 	return nil
+}
+
+// oneOperation says that a step is one operation; a function has options beside it.
+func oneOperation(step *jsonschema.Schema) []*jsonschema.Schema {
+	options := []any{"python"}
+	for _, key := range functionOptions() {
+		options = append(options, key)
+	}
+	var operations []*jsonschema.Schema
+	for _, key := range stepKeys() {
+		operations = append(operations, &jsonschema.Schema{Required: []string{key}})
+	}
+	return []*jsonschema.Schema{
+		{MaxProperties: number(1), AnyOf: operations},
+		{Required: []string{"python"}, PropertyNames: &jsonschema.Schema{Enum: options}},
+	}
 }
 
 func (b *schemaBuilder) list(items *jsonschema.Schema) *jsonschema.Schema {

@@ -97,7 +97,7 @@ var beyondSchema = map[string]bool{
 	"url of another system": true, "url that is none": true, "url with a raw password": true, "upsert without key": true, "key without upsert": true,
 	"on_conflict without upsert": true, "latest without upsert": true, "column twice in key": true, "column twice in partition_by": true,
 	"unknown compression": true, "compression of another format": true, "row groups of csv": true, "overwrite_partitions without partitions": true,
-	"comma in a flow expression": true, "set without expression": true, "long line": true,
+	"python without function": true, "schema of no type": true, "comma in a flow expression": true, "set without expression": true, "long line": true,
 }
 
 func TestSchemaRefusesWhatParseRefuses(t *testing.T) {

@@ -62,7 +62,7 @@ func (d *decoder) unknown(e *entry, path string, known []string) error {
 	return d.fail(at, drover.Errorf(drover.Invalid, "unknown key %q%s", e.name, in).WithHint("%s", vocabulary.DidYouMean(e.name, known)))
 }
 
-// steps fills the list of steps. Each is a map of one key.
+// steps fills the list of steps. Each is a map of one key, and for a function some that belong to it.
 func (d *decoder) steps(n *node, v reflect.Value, path string, f vocabulary.Field) error {
 	if n.kind != list {
 		return d.wrong(n, path, f, "a list of steps, each with a dash")
@@ -73,8 +73,7 @@ func (d *decoder) steps(n *node, v reflect.Value, path string, f vocabulary.Fiel
 		if item.kind != mapping {
 			return d.wrong(item, at, f, "a map of one key")
 		}
-		if len(item.entries) > 1 && twoSteps(item) {
-			first, second := item.entries[0], item.entries[1]
+		if first, second := twoSteps(item); second != nil {
 			return d.fail(d.extent(second.key), drover.Errorf(drover.Invalid, "%s has two keys, %s and %s", at, first.name, second.name).
 				WithHint("a step is one operation: start a new one with a dash, as in - %s: ...", second.name))
 		}
@@ -90,12 +89,29 @@ func (d *decoder) steps(n *node, v reflect.Value, path string, f vocabulary.Fiel
 	return nil
 }
 
-func stepKeys() []string { return vocabulary.Keys(vocabulary.Fields(reflect.TypeFor[drover.Step]())) }
+// functionOptions are the keys that stand beside a function.
+func functionOptions() []string { return []string{"schema", "frame", "dtypes"} }
 
-// twoSteps reports whether the first two keys of a step are both steps; otherwise the unknown one is the better thing to report.
-func twoSteps(step *node) bool {
+// stepKeys are the kinds of steps.
+func stepKeys() []string {
+	keys := vocabulary.Keys(vocabulary.Fields(reflect.TypeFor[drover.Step]()))
+	return slices.DeleteFunc(keys, func(k string) bool { return slices.Contains(functionOptions(), k) })
+}
+
+// twoSteps returns the first two keys of a step that are both steps; nil where there is one. An unknown key is the better thing to report.
+func twoSteps(step *node) (first, second *entry) {
 	known := stepKeys()
-	return slices.Contains(known, step.entries[0].name) && slices.Contains(known, step.entries[1].name)
+	for i := range step.entries {
+		e := step.entries[i]
+		switch {
+		case !slices.Contains(known, e.name):
+		case first == nil:
+			first = e
+		default:
+			return first, e
+		}
+	}
+	return first, nil
 }
 
 // newSourceSpec returns an empty source of a connector that reads.

@@ -34,16 +34,26 @@ func shareOf(cgroup, machine func() (uint64, error)) (int64, error) {
 // Used returns the memory of this process in bytes: its Pss, which counts a page shared by n processes as 1/n, where the system
 // tells it (Linux), else the largest resident set so far.
 func Used() int64 {
-	if data, err := os.ReadFile("/proc/self/smaps_rollup"); err == nil {
-		if n, ok := pss(data); ok {
-			return n
-		}
+	if n, ok := readPss(self); ok {
+		return n
 	}
 	var ru syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
 		return 0
 	}
 	return ru.Maxrss * 1024
+}
+
+// self is the folder of this process in proc(5).
+const self = "/proc/self"
+
+// readPss returns the Pss of a process by its folder in proc(5).
+func readPss(process string) (int64, bool) {
+	data, err := os.ReadFile(process + "/smaps_rollup")
+	if err != nil {
+		return 0, false
+	}
+	return pss(data)
 }
 
 // pss finds the line "Pss: 123 kB" of a smaps_rollup.

@@ -42,6 +42,10 @@ func Divide(total int64) Shares {
 	}
 }
 
+// WithFunctions divides what Duck is among the two sessions of a worker that calls functions and the functions' own process, which holds each
+// chunk whole and gets the most.
+func (s Shares) WithFunctions() (session, functions int64) { return s.Duck / 4, s.Duck / 2 }
+
 // ForRow returns the share that a row of n bytes needs.
 func ForRow(n int64) int64 { return n*rowCopies + program }
 

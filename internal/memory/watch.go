@@ -17,28 +17,35 @@ const (
 	near = 0.95
 )
 
-// Watch measures this process all the time and calls a function once it has passed a limit.
+// Watch measures this process, and others that belong to it, all the time and calls a function once together they have passed a limit.
 //
 // Pss costs a walk over all pages, for which a process that is just growing has to wait; the resident set a few microseconds. Pss is never more
 // than the resident set and never less than its private part, and what lies between changes little once the program runs. So Pss is read only
 // near the limit and where much has changed since it was read last.
 type Watch struct {
-	limit int64
-	over  func(used int64)
-	quit  chan struct{}
-	done  sync.WaitGroup
+	limit  int64
+	over   func(used int64)
+	others func() []int
+	quit   chan struct{}
+	done   sync.WaitGroup
 
 	mu           sync.Mutex
 	recent, peak int64
 	told         bool
-	// readAt is the resident set when Pss was read last, and foreign what of it Pss left to other processes. Each look may be in a goroutine of
-	// its own.
-	readAt, foreign int64
+	// gauges are those of the processes, by their folders in proc(5).
+	gauges map[string]gauge
 }
 
-// StartWatch begins to watch. over is called in the watch's goroutine, once; limit 0 measures only.
-func StartWatch(limit int64, over func(used int64)) *Watch {
-	w := &Watch{limit: limit, over: over, quit: make(chan struct{})}
+// gauge is what is known of a process: its resident set when Pss was read last, and what of that Pss left to other processes.
+type gauge struct{ readAt, foreign int64 }
+
+// StartWatch begins to watch. over is called in the watch's goroutine, once; limit 0 measures only. others returns the processes that count with
+// this one; nil means none.
+func StartWatch(limit int64, over func(used int64), others func() []int) *Watch {
+	if others == nil {
+		others = func() []int { return nil }
+	}
+	w := &Watch{limit: limit, over: over, others: others, quit: make(chan struct{}), gauges: map[string]gauge{}}
 	w.done.Go(func() {
 		next := time.NewTimer(period)
 		defer next.Stop()
@@ -91,18 +98,12 @@ func (w *Watch) seen() int64 {
 
 // look measures once, and returns what it found.
 func (w *Watch) look() int64 {
-	all, private, ok := resident()
-	w.mu.Lock()
-	readAt, foreign := w.readAt, w.foreign
-	w.mu.Unlock()
-	used := max(private, all-foreign)
-	if !ok || readAt == 0 || all-readAt > readAt/4 || w.limit > 0 && private <= w.limit && float64(used) > near*float64(w.limit) {
-		used = Used()
-		readAt, foreign = all, max(all-used, 0)
+	used, private := w.measure(false)
+	if w.limit > 0 && private <= w.limit && float64(used) > near*float64(w.limit) {
+		used, _ = w.measure(true)
 	}
 	passed := w.limit > 0 && used > w.limit
 	w.mu.Lock()
-	w.readAt, w.foreign = readAt, foreign
 	w.recent, w.peak = max(w.recent, used), max(w.peak, used)
 	tell := passed && !w.told
 	w.told = w.told || tell
@@ -113,10 +114,45 @@ func (w *Watch) look() int64 {
 	return used
 }
 
+// measure adds up the processes: what they use, and what of it is nobody else's, as far as that is known cheaply.
+func (w *Watch) measure(exactly bool) (used, private int64) {
+	used, private = w.process(self, exactly)
+	for _, pid := range w.others() {
+		u, p := w.process("/proc/"+strconv.Itoa(pid), exactly)
+		used, private = used+u, private+p
+	}
+	return used, private
+}
+
+// process measures one process, by its Pss where that is asked for or long ago. Looks may be in several goroutines.
+func (w *Watch) process(process string, exactly bool) (used, private int64) {
+	all, private, ok := residentOf(process)
+	w.mu.Lock()
+	g := w.gauges[process]
+	w.mu.Unlock()
+	if ok && g.readAt > 0 && all-g.readAt <= g.readAt/4 && !exactly {
+		return max(private, all-g.foreign), private
+	}
+	used, ok = readPss(process)
+	if !ok && process == self {
+		used, ok = Used(), true
+	}
+	if !ok {
+		return 0, 0 // it is gone
+	}
+	w.mu.Lock()
+	w.gauges[process] = gauge{readAt: all, foreign: max(all-used, 0)}
+	w.mu.Unlock()
+	return used, private
+}
+
 // resident returns the resident set of this process, and what of it no other process can share, in bytes, where the system tells it
 // cheaply (proc(5), statm).
-func resident() (all, private int64, ok bool) {
-	data, err := os.ReadFile("/proc/self/statm")
+func resident() (all, private int64, ok bool) { return residentOf(self) }
+
+// residentOf is resident for any process, by its folder in proc(5).
+func residentOf(process string) (all, private int64, ok bool) {
+	data, err := os.ReadFile(process + "/statm")
 	if err != nil {
 		return 0, 0, false
 	}

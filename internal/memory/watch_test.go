@@ -7,7 +7,7 @@ import (
 
 // Between two readings of Pss a watch goes by the resident set, and must not lose sight of what grows.
 func TestAWatchFollowsWhatGrows(t *testing.T) {
-	w := StartWatch(0, nil)
+	w := StartWatch(0, nil, nil)
 	defer w.Stop()
 	var blocks [][]byte
 	for range 12 {

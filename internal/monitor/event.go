@@ -97,6 +97,12 @@ type Warning struct {
 	Text string `json:"text"`
 }
 
+// Printed is a line that a function of the user's printed while it had the chunk.
+type Printed struct {
+	Chunk string `json:"chunk"`
+	Line  string `json:"line"`
+}
+
 // Draining says that the run was asked to stop: Running attempts are finished and no new ones begin.
 type Draining struct {
 	Running int `json:"running"`
@@ -140,6 +146,7 @@ func (Merging) event() string     { return "merging" }
 func (Progress) event() string    { return "progress" }
 func (ChunkFailed) event() string { return "chunk_failed" }
 func (Warning) event() string     { return "warning" }
+func (Printed) event() string     { return "printed" }
 func (Draining) event() string    { return "draining" }
 func (Publishing) event() string  { return "publishing" }
 func (Ended) event() string       { return "ended" }

@@ -36,6 +36,8 @@ func (s *story) lines(e Event) []string {
 		s.failed(e)
 	case Warning:
 		return []string{human.Line("warning", e.Text)}
+	case Printed:
+		return []string{human.Line("  "+e.Chunk, e.Line)}
 	case Draining:
 		return []string{human.Line("stopping", fmt.Sprintf("%s in flight will be finished; once more stops at once", human.Plural(int64(e.Running), "task")))}
 	case Publishing:

@@ -22,7 +22,9 @@ type Bound struct {
 	Input, Output drover.Schema
 	Program       step.Program
 	// Reads is the source columns that the program reads; the others are moved or dropped.
-	Reads          []string
+	Reads []string
+	// Functions is what the functions that steps call are, as the fingerprint covers it: their code, and what runs it.
+	Functions      []json.RawMessage
 	SourceIdentity string
 	// Reading is connector.Describer's.
 	Reading string
@@ -99,7 +101,7 @@ type Document struct {
 
 // Make plans a bound job.
 func Make(b Bound) (Plan, error) {
-	fingerprint, err := Fingerprint(b.Job)
+	fingerprint, err := Fingerprint(b.Job, b.Functions)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -141,11 +143,12 @@ func zone(j drover.Job) string {
 	return j.Timezone
 }
 
-// Fingerprint is the SHA-256, in hexadecimal, of the JSON of what a job means: its name, source, chunking, steps, sink, time zone and where rejects go, and the
-// version of the plan format. Hosts, credentials, limits and the ledger are not part of it. exactness.md 2.
-func Fingerprint(j drover.Job) (string, error) {
+// Fingerprint is the SHA-256, in hexadecimal, of the JSON of what a job means: its name, source, chunking, steps with the functions that they
+// call, sink, time zone and where rejects go, and the version of the plan format. Hosts, credentials, limits and the ledger are not part
+// of it. exactness.md 2.
+func Fingerprint(j drover.Job, functions []json.RawMessage) (string, error) {
 	m := meaning{
-		Version: Version, Job: j.Name, Timezone: zone(j), Chunk: j.Frame.Chunk, Steps: j.Frame.Steps,
+		Version: Version, Job: j.Name, Timezone: zone(j), Chunk: j.Frame.Chunk, Steps: j.Frame.Steps, Functions: functions,
 		Source: spec{j.Frame.Source.Connector(), j.Frame.Source.Meaning()},
 		Sink:   spec{j.Sink.Connector(), j.Sink.Meaning()},
 	}
@@ -163,13 +166,14 @@ func Fingerprint(j drover.Job) (string, error) {
 // meaning is what a fingerprint covers. encoding/json writes fields in this order and map keys sorted, so equal meanings are equal
 // bytes. A change of what is written here is a new Version.
 type meaning struct {
-	Version  int             `json:"version"`
-	Job      string          `json:"job"`
-	Source   spec            `json:"source"`
-	Chunk    drover.Chunking `json:"chunk"`
-	Steps    []drover.Step   `json:"steps,omitempty"`
-	Sink     spec            `json:"sink"`
-	Timezone string          `json:"timezone"`
+	Version   int               `json:"version"`
+	Job       string            `json:"job"`
+	Source    spec              `json:"source"`
+	Chunk     drover.Chunking   `json:"chunk"`
+	Steps     []drover.Step     `json:"steps,omitempty"`
+	Functions []json.RawMessage `json:"functions,omitempty"`
+	Sink      spec              `json:"sink"`
+	Timezone  string            `json:"timezone"`
 	// Rejects decides which rows reach the sink. How many may be rejected is a limit.
 	Rejects *spec `json:"rejects,omitempty"`
 }

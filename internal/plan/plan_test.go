@@ -183,7 +183,7 @@ func TestRule2TheFingerprintIsTheMeaning(t *testing.T) {
 		t.Helper()
 		j := companies().Job
 		change(&j)
-		p, err := Fingerprint(j)
+		p, err := Fingerprint(j, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

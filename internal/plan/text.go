@@ -67,7 +67,11 @@ func (s Stage) write(b *strings.Builder) {
 		}
 		line(b, label, fmt.Sprintf("%d %s: %s", i+1, st.Kind(), describe(st)))
 	}
-	if slices.ContainsFunc(s.Steps, func(st drover.Step) bool { return st.Kind() == "downcast" }) {
+	for _, c := range s.Program.Calls {
+		line(b, "", fmt.Sprintf("%d receives %s", c.Step+1, c.Function.Receives()))
+		line(b, "", fmt.Sprintf("%d returns %s (%s)", c.Step+1, typed(c.Output), c.Told))
+	}
+	if len(s.Program.Calls) == 0 && slices.ContainsFunc(s.Steps, func(st drover.Step) bool { return st.Kind() == "downcast" }) {
 		line(b, "", "downcast: no function follows that would receive the smaller types, and the sink's stay; cast: changes those (drover profile writes the step)")
 	}
 	if len(s.Steps) > 0 && s.Program.RowWise {
@@ -181,8 +185,21 @@ func describe(st drover.Step) string {
 		text = strings.Join(st.Downcast, ", ")
 	case "sql":
 		text = st.SQL
+	case "python":
+		text = st.Python
+	case "go":
+		text = st.Go
 	}
 	return strings.Join(strings.Fields(text), " ")
+}
+
+// typed lists columns with their types.
+func typed(columns drover.Schema) string {
+	out := make([]string, len(columns))
+	for i, c := range columns {
+		out[i] = c.Name + " " + c.Type
+	}
+	return strings.Join(out, ", ")
 }
 
 // columns are the output columns, aligned: name, type, where it comes from, the target's type.

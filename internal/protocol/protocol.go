@@ -32,6 +32,8 @@ type Stage struct {
 	Sink   Spec          `json:"sink"`
 	// Rejects takes the rows that the steps or the sink cannot; nil where they fail their chunk.
 	Rejects *Rejects `json:"rejects,omitempty"`
+	// Functions is what the program's calls need beside it.
+	Functions Functions `json:"functions,omitzero"`
 	// ToSpools says that the tasks leave spools of Sink, and FromSpools that they read those instead of Source, with SourceState
 	// (connector.Spools).
 	ToSpools   bool `json:"to_spools,omitempty"`
@@ -45,6 +47,15 @@ type Rejects struct {
 	State json.RawMessage `json:"state,omitempty"`
 	// Max is the most rows that a run may reject. One task with more fails at once.
 	Max int64 `json:"max"`
+}
+
+// Functions says where functions are found and how long they may take.
+type Functions struct {
+	// Dir is the job's folder, and Bin the interpreter that the job names.
+	Dir string `json:"dir,omitempty"`
+	Bin string `json:"bin,omitempty"`
+	// Timeout is how long one call may take; 0 means for ever.
+	Timeout time.Duration `json:"timeout,omitempty"`
 }
 
 // Task is one attempt, as a worker receives it.
@@ -134,4 +145,18 @@ type Message struct {
 	Overrun  *Overrun  `json:"overrun,omitempty"`
 	// Warning is a line for the user.
 	Warning string `json:"warning,omitempty"`
+	// Printed is a line that a function of the user's printed.
+	Printed *Printed `json:"printed,omitempty"`
+}
+
+// Printed is a line that a function printed while it had a chunk.
+type Printed struct {
+	Chunk string `json:"chunk"`
+	Line  string `json:"line"`
+}
+
+// Aside receives what workers say to the user besides results. Its functions may be called concurrently and are never nil.
+type Aside struct {
+	Warn    func(string)
+	Printed func(Printed)
 }

@@ -21,6 +21,7 @@ func StageOf(job drover.Job, st plan.Stage, state json.RawMessage) (Stage, error
 	return Stage{
 		Source: Spec{Connector: job.Frame.Source.Connector(), Value: source}, SourceState: state, Input: st.Input,
 		Program: st.Program, Reads: st.Reads, Steps: st.Steps, Output: st.Output,
-		Sink: Spec{Connector: job.Sink.Connector(), Value: sink},
+		Sink:      Spec{Connector: job.Sink.Connector(), Value: sink},
+		Functions: Functions{Dir: job.Dir, Bin: job.PythonEnv.Bin, Timeout: job.Limits.ChunkTimeout},
 	}, nil
 }

@@ -4,6 +4,8 @@ package step
 import (
 	"strconv"
 	"strings"
+
+	"github.com/droverdata/drover"
 )
 
 // Tag is the hidden BIGINT column that a Program carries from its input relation through every step to its
@@ -26,9 +28,66 @@ type Program struct {
 	RowWise bool `json:"row_wise"`
 	// Why says in a few words why RowWise is false.
 	Why string `json:"why,omitempty"`
+	// Calls are functions that are called before SQL, in this order; the input of SQL is then what the last one returned. A program with calls is
+	// not row-wise. Tail is what follows them.
+	Calls []Call `json:"calls,omitempty"`
+	// RowWiseTail says of a program with calls that its SQL looks at one row at a time.
+	RowWiseTail bool `json:"row_wise_tail,omitempty"`
 	// Where are conditions that the program's filters imply on the source's rows, all of which a row must meet to yield anything. A source
 	// may apply any of them first.
 	Where []Condition `json:"where,omitempty"`
+}
+
+// Call is a function that is called with one whole chunk at a time, unless it has no rows.
+type Call struct {
+	// Step is the function's step in the job, from 0.
+	Step int `json:"step"`
+	// Before makes the function's rows of those of the call before it, or of the source.
+	Before Program `json:"before"`
+	// Input and Output are the columns that the function takes and returns.
+	Input  drover.Schema `json:"input"`
+	Output drover.Schema `json:"output"`
+	// Function is what to call.
+	Function Function `json:"function"`
+	// Told says in a few words where Output comes from.
+	Told string `json:"told,omitempty"`
+}
+
+// Function names a function of the user's, in words that mean the same on every machine.
+type Function struct {
+	// Python is the function of a python step, as the job says it; Frame is the kind of data frame that it takes and DTypes the dtypes.
+	Python string `json:"python,omitempty"`
+	Frame  string `json:"frame,omitempty"`
+	DTypes string `json:"dtypes,omitempty"`
+	// Go is the name of a function of the program.
+	Go string `json:"go,omitempty"`
+}
+
+// Kind is the function's step as a job file spells it.
+func (f Function) Kind() string {
+	if f.Go != "" {
+		return "go"
+	}
+	return "python"
+}
+
+// Receives says what a call hands over: "each chunk as a pandas data frame".
+func (f Function) Receives() string {
+	switch {
+	case f.Go != "":
+		return "each chunk as an Arrow record batch"
+	case f.DTypes != "":
+		return "each chunk as a " + f.Frame + " data frame, " + f.DTypes + " dtypes"
+	}
+	return "each chunk as a " + f.Frame + " data frame"
+}
+
+// Tail is the program that follows the calls.
+func (p Program) Tail() Program {
+	if len(p.Calls) == 0 {
+		return p
+	}
+	return Program{SQL: p.SQL, RowWise: p.RowWiseTail, Why: p.Why}
 }
 
 // Input returns the placeholder for the input relation in Program.SQL.

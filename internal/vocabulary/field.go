@@ -25,13 +25,13 @@ type Field struct {
 	Age bool
 }
 
-// Fields returns the keys of a struct type in the order of its declaration.
+// Fields returns the keys of a struct type in the order of its declaration. A field with the tag `jsonschema:"-"` is for programs only.
 func Fields(t reflect.Type) []Field {
 	fields := make([]Field, 0, t.NumField())
 	for i := range t.NumField() {
 		sf := t.Field(i)
 		key, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
-		if key == "" || key == "-" || !sf.IsExported() {
+		if key == "" || key == "-" || sf.Tag.Get("jsonschema") == "-" || !sf.IsExported() {
 			continue
 		}
 		f := Field{Key: key, Index: i, Type: sf.Type, Bytes: sf.Tag.Get("unit") == "bytes", Age: sf.Tag.Get("unit") == "age"}

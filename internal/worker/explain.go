@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/duck"
 	"github.com/droverdata/drover/internal/protocol"
 	sqlstep "github.com/droverdata/drover/internal/step/sql"
 )
@@ -32,17 +34,35 @@ func (w *Worker) explain(ctx context.Context, task protocol.Task, cause error) e
 // raisedByDuckDB tells a step's failure from one of the source or the sink by its code: "Conversion Error", not a SQLSTATE.
 func raisedByDuckDB(e *drover.Error) bool { return strings.HasSuffix(e.Code, " Error") }
 
+// lookThrough runs the steps before the first function over the chunk's rows, and where they do not fail those after the last function over
+// its answer. What lies between functions is not looked through.
 func (w *Worker) lookThrough(ctx context.Context, task protocol.Task) (*drover.Error, error) {
-	s := w.stage
-	rel, err := s.source.Open(ctx, s.session, task.Stage.Input, task.Stage.SourceState, task.Chunks)
+	s, st := w.stage, task.Stage
+	rel, err := s.source.Open(ctx, s.reading, st.Input, st.SourceState, task.Chunks)
 	if err != nil {
 		return nil, fmt.Errorf("read the failed chunk again: %w", err)
 	}
-	err = s.session.Exec(ctx, "CREATE OR REPLACE TEMP TABLE "+failedTable+" AS SELECT * FROM "+rel.Chunk(0))
+	if s.calls == nil {
+		return look(ctx, s.reading, rel, st.Steps, 0, st.Input)
+	}
+	first, last := st.Program.Calls[0].Step, st.Program.Calls[len(st.Program.Calls)-1].Step
+	why, err := look(ctx, s.reading, rel, st.Steps[:first], 0, st.Input)
+	if why != nil || err != nil {
+		return why, err
+	}
+	if rel, err = s.source.Open(ctx, s.reading, st.Input, st.SourceState, task.Chunks); err != nil {
+		return nil, fmt.Errorf("read the failed chunk again: %w", err)
+	}
+	return look(ctx, s.session, s.calls.Over(ctx, s.session, rel, task.Chunks), st.Steps[last+1:], last+1, s.calls.Output())
+}
+
+// look explains a failure of steps over a relation of one chunk, which it closes; first is the place of the first of them in the job.
+func look(ctx context.Context, s *duck.Session, rel connector.Relation, steps []drover.Step, first int, columns drover.Schema) (*drover.Error, error) {
+	err := s.Exec(ctx, "CREATE OR REPLACE TEMP TABLE "+failedTable+" AS SELECT * FROM "+rel.Chunk(0))
 	err = errors.Join(err, rel.Close())
 	if err != nil {
 		return nil, fmt.Errorf("read the failed chunk again: %w", err)
 	}
-	why, err := sqlstep.Explain(ctx, s.session, task.Stage.Steps, task.Stage.Input, failedTable)
-	return why, errors.Join(err, s.session.Exec(ctx, "DROP TABLE "+failedTable))
+	why, err := sqlstep.Explain(ctx, s, steps, first, columns, failedTable)
+	return why, errors.Join(err, s.Exec(ctx, "DROP TABLE "+failedTable))
 }

@@ -77,7 +77,7 @@ func TestTheMemoryOfAWorkerDoesNotGrowWithItsTasks(t *testing.T) {
 			}
 			task := taskOf(t, job)
 			chunk := task.Chunks[0]
-			w := worker.New(all.All(), t.TempDir(), func(text string) { t.Log(text) })
+			w := worker.New(all.All(), t.TempDir(), nil, protocol.Aside{Warn: func(text string) { t.Log(text) }})
 			t.Cleanup(func() {
 				if err := w.Close(); err != nil {
 					t.Error(err)

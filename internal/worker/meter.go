@@ -27,9 +27,9 @@ func (w *Worker) makeRoom(task protocol.Task) {
 // watch watches the memory of the process while task runs.
 func (w *Worker) watch(task protocol.Task) *memory.Watch {
 	if w.overrun == nil {
-		return memory.StartWatch(0, nil)
+		return memory.StartWatch(0, nil, w.children)
 	}
-	return memory.StartWatch(task.Memory, func(used int64) { w.overrun(protocol.Overrun{Used: used, Allowed: task.Memory}) })
+	return memory.StartWatch(task.Memory, func(used int64) { w.overrun(protocol.Overrun{Used: used, Allowed: task.Memory}) }, w.children)
 }
 
 // meter keeps the totals of the running attempt.

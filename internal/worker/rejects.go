@@ -74,12 +74,19 @@ func (w *Worker) explainRow(ctx context.Context, task protocol.Task, relation st
 	if !raisedByDuckDB(why) || why.Column != "" {
 		return why
 	}
+	st := w.stage
+	steps, first, input := task.Stage.Steps, 0, task.Stage.Input
+	if st.calls != nil {
+		calls := task.Stage.Program.Calls
+		first, input = calls[len(calls)-1].Step+1, st.calls.Output()
+		steps = steps[first:]
+	}
 	// Columns that no step reads may hold what DuckDB cannot.
-	columns := make([]string, 0, len(task.Stage.Input)+1)
-	for _, c := range task.Stage.Input {
+	columns := make([]string, 0, len(input)+1)
+	for _, c := range input {
 		name := duck.Ident(c.Name)
 		switch {
-		case slices.Contains(task.Stage.Reads, c.Name):
+		case st.calls != nil || slices.Contains(task.Stage.Reads, c.Name):
 		case c.Type == "":
 			name = "NULL::BLOB AS " + name
 		default:
@@ -88,7 +95,7 @@ func (w *Worker) explainRow(ctx context.Context, task protocol.Task, relation st
 		columns = append(columns, name)
 	}
 	relation = "(SELECT " + strings.Join(append(columns, step.Tag), ", ") + " FROM " + relation + ")"
-	better, err := sqlstep.Explain(ctx, w.stage.session, task.Stage.Steps, task.Stage.Input, relation)
+	better, err := sqlstep.Explain(ctx, st.session, steps, first, input, relation)
 	if err != nil || better == nil {
 		return why // the failure itself is what the user must see
 	}

@@ -43,7 +43,10 @@ func (w *Worker) Serve(ctx context.Context, in io.Reader, out io.Writer, exit fu
 		}
 		exit(protocol.ExitOverrun)
 	}
-	w.warn = func(text string) { _ = send(protocol.Message{Warning: text}) } // a driver that is gone needs no warning
+	w.aside = protocol.Aside{ // a driver that is gone needs neither
+		Warn:    func(text string) { _ = send(protocol.Message{Warning: text}) },
+		Printed: func(p protocol.Printed) { _ = send(protocol.Message{Printed: &p}) },
+	}
 
 	tasks := make(chan protocol.Task)
 	var reader sync.WaitGroup

@@ -10,10 +10,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/calls"
 	"github.com/droverdata/drover/internal/duck"
 	"github.com/droverdata/drover/internal/memory"
 	"github.com/droverdata/drover/internal/protocol"
@@ -26,8 +28,11 @@ const tellEvery = 200 * time.Millisecond
 type Worker struct {
 	registry connector.Registry
 	tempDir  string
-	warn     func(string)
+	program  map[string]drover.Func
+	aside    protocol.Aside
 	stage    *stage
+	// functions are the stage's, for whoever measures memory meanwhile; nil where it has none.
+	functions atomic.Pointer[calls.Runner]
 	// overrun ends the process when a task has passed its share; nil where the process is not the worker's own.
 	overrun func(protocol.Overrun)
 }
@@ -40,6 +45,11 @@ type stage struct {
 	sink    writer
 	rejects connector.Sink // nil where the stage has none
 	closers []func() error
+	// sessions are closed after all closers ran.
+	sessions []*duck.Session
+	// reading is the session that the source is read in: session, unless functions stand between source and sink.
+	reading *duck.Session
+	calls   *calls.Runner
 }
 
 // reader is what a worker needs of a source.
@@ -52,9 +62,9 @@ type writer interface {
 	Write(ctx context.Context, attempt connector.Attempt, open func(ctx context.Context, chunks []connector.Chunk) (connector.Input, error)) ([]connector.Receipt, error)
 }
 
-// New returns a worker. Scratch files go below tempDir; warn receives lines for the user.
-func New(registry connector.Registry, tempDir string, warn func(string)) *Worker {
-	return &Worker{registry: registry, tempDir: tempDir, warn: warn}
+// New returns a worker. Scratch files go below tempDir; program is the Go functions of this program, by their names.
+func New(registry connector.Registry, tempDir string, program map[string]drover.Func, aside protocol.Aside) *Worker {
+	return &Worker{registry: registry, tempDir: tempDir, program: program, aside: aside}
 }
 
 // Close releases what the worker keeps between tasks.
@@ -65,11 +75,12 @@ func (w *Worker) Close() error {
 		return nil
 	}
 	var errs []error
+	w.functions.Store(nil)
 	for _, c := range s.closers {
 		errs = append(errs, c())
 	}
-	if s.session != nil {
-		s.session.Close()
+	for _, session := range s.sessions {
+		session.Close()
 	}
 	return errors.Join(errs...)
 }
@@ -106,7 +117,7 @@ func (w *Worker) execute(ctx context.Context, task protocol.Task, m *meter) ([]c
 		}
 	}()
 	open := func(ctx context.Context, chunks []connector.Chunk) (connector.Input, error) {
-		rel, err := s.source.Open(ctx, s.session, task.Stage.Input, task.Stage.SourceState, chunks)
+		rel, err := s.source.Open(ctx, s.reading, task.Stage.Input, task.Stage.SourceState, chunks)
 		if err != nil {
 			return connector.Input{}, err
 		}
@@ -119,11 +130,17 @@ func (w *Worker) execute(ctx context.Context, task protocol.Task, m *meter) ([]c
 		if n, ok := rel.(connector.Narrower); ok {
 			n.Narrow(task.Stage.Program.Where)
 		}
-		return connector.Input{
-			Session: s.session, Relation: rel, Program: task.Stage.Program,
+		in := connector.Input{
+			Session: s.session, Relation: rel, Program: task.Stage.Program.Tail(),
 			Source: task.Stage.Input, Output: task.Stage.Output,
 			Progress: m.set, PeakMemory: m.watch.Peak,
-		}, nil
+		}
+		if s.calls != nil {
+			in.Relation = s.calls.Over(ctx, s.session, rel, chunks)
+			in.Source = s.calls.Output()
+			relations[len(relations)-1] = in.Relation
+		}
+		return in, nil
 	}
 	attempt := connector.Attempt{Run: task.Run, Token: task.Token, Chunks: task.Chunks}
 	receipts, err := s.sink.Write(ctx, attempt, open)
@@ -180,15 +197,11 @@ func (w *Worker) openStage(ctx context.Context, task protocol.Task) error {
 		Timezone:    task.Timezone,
 		TempDir:     w.tempDir,
 		Application: fmt.Sprintf("drover/%s/%d", task.Run.ID, os.Getpid()),
-		Warn:        func(format string, args ...any) { w.warn(fmt.Sprintf(format, args...)) },
+		Warn:        func(format string, args ...any) { w.aside.Warn(fmt.Sprintf(format, args...)) },
 		Connections: task.Connections,
 		Memory:      task.Memory,
 	}
-	var err error
-	s.session, err = duck.Open(ctx, duck.Options{
-		Memory: memory.Divide(task.Memory).Duck, Threads: task.Threads, TempDir: w.tempDir, Timezone: task.Timezone, Now: task.Now,
-	})
-	if err != nil {
+	if err := w.openSessions(ctx, task); err != nil {
 		return err
 	}
 	if !task.Stage.FromSpools {
@@ -204,6 +217,54 @@ func (w *Worker) openStage(ctx context.Context, task protocol.Task) error {
 		return nil
 	}
 	return s.openSink(ctx, w.registry, task, env)
+}
+
+// openSessions opens the stage's session, and where functions stand between source and sink another one for the source, and the functions.
+func (w *Worker) openSessions(ctx context.Context, task protocol.Task) error {
+	s := w.stage
+	shares := memory.Divide(task.Memory)
+	share, functions := shares.Duck, int64(0)
+	program := task.Stage.Program
+	if len(program.Calls) > 0 {
+		share, functions = shares.WithFunctions()
+	}
+	open := func() (*duck.Session, error) {
+		session, err := duck.Open(ctx, duck.Options{Memory: share, Threads: task.Threads, TempDir: w.tempDir, Timezone: task.Timezone, Now: task.Now})
+		if err == nil {
+			s.sessions = append(s.sessions, session)
+		}
+		return session, err
+	}
+	var err error
+	if s.session, err = open(); err != nil {
+		return err
+	}
+	s.reading = s.session
+	if len(program.Calls) == 0 {
+		return nil
+	}
+	if s.reading, err = open(); err != nil {
+		return err
+	}
+	f := task.Stage.Functions
+	s.calls, err = calls.New(s.reading, program.Calls, task.Run.ID, task.Run.Job, calls.Env{
+		Dir: f.Dir, Bin: f.Bin, Timeout: f.Timeout, Program: w.program, Timezone: task.Timezone, TempDir: w.tempDir, Memory: functions, Threads: task.Threads,
+		Log: func(chunk, line string) { w.aside.Printed(protocol.Printed{Chunk: chunk, Line: line}) },
+	})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.calls.Close)
+	w.functions.Store(s.calls)
+	return nil
+}
+
+// children are the processes whose memory counts with the worker's.
+func (w *Worker) children() []int {
+	if f := w.functions.Load(); f != nil {
+		return f.PIDs()
+	}
+	return nil
 }
 
 func (s *stage) openSource(ctx context.Context, registry connector.Registry, spec protocol.Spec, env connector.Env) error {

@@ -32,8 +32,8 @@ type Options struct {
 	TempDir string
 	// Own measures the driver's own memory in bytes. What it has above memory.Driver is taken from the workers' budget.
 	Own func() int64
-	// Warn receives warnings of workers. It may be called concurrently.
-	Warn func(string)
+	// Aside receives what workers say besides results.
+	Aside protocol.Aside
 }
 
 // Engine is a pool of worker processes.
@@ -103,7 +103,7 @@ func (e *Engine) Execute(ctx context.Context, task protocol.Task, progress func(
 	if err != nil {
 		return protocol.Result{}, err
 	}
-	result, err := p.execute(ctx, task, progress, e.opt.Warn)
+	result, err := p.execute(ctx, task, progress, e.opt.Aside)
 	result.Granted = task.Memory
 	e.mu.Lock()
 	e.sizer.learn(result, drover.KindOf(err) == drover.Overrun)

@@ -65,7 +65,7 @@ func scriptedWorker() {
 
 // doomedDriver starts a worker that hangs, prints its PID and is killed by the test.
 func doomedDriver() {
-	e, err := New(Options{Command: []string{os.Args[0], "scripted-worker"}, Workers: 1, TempDir: os.Args[2], Own: memory.Driving, Warn: func(string) {}})
+	e, err := New(Options{Command: []string{os.Args[0], "scripted-worker"}, Workers: 1, TempDir: os.Args[2], Own: memory.Driving, Aside: protocol.Aside{Warn: func(string) {}}})
 	if err != nil {
 		panic(err)
 	}
@@ -74,7 +74,7 @@ func doomedDriver() {
 		panic(err)
 	}
 	_, _ = os.Stdout.WriteString(strconv.Itoa(p.cmd.Process.Pid) + "\n")
-	_, _ = p.execute(context.Background(), protocol.Task{Run: connector.Run{Job: "hang"}}, func(protocol.Progress) {}, func(string) {})
+	_, _ = p.execute(context.Background(), protocol.Task{Run: connector.Run{Job: "hang"}}, func(protocol.Progress) {}, protocol.Aside{Warn: func(string) {}})
 }
 
 func newEngine(t *testing.T, workers int) (*Engine, *[]string) {
@@ -83,7 +83,7 @@ func newEngine(t *testing.T, workers int) (*Engine, *[]string) {
 	warnings := &[]string{}
 	e, err := New(Options{
 		Command: []string{os.Args[0], "scripted-worker"}, Workers: workers, Memory: int64(workers) * comfortable, TempDir: filepath.Join(t.TempDir(), "tmp"),
-		Own: func() int64 { return 0 }, Warn: func(s string) { mu.Lock(); defer mu.Unlock(); *warnings = append(*warnings, s) },
+		Own: func() int64 { return 0 }, Aside: protocol.Aside{Warn: func(s string) { mu.Lock(); defer mu.Unlock(); *warnings = append(*warnings, s) }},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -57,7 +57,7 @@ func startProcess(s *spawner, command []string, dir string) (*process, error) {
 }
 
 // execute sends one task and reads until its result. Any error means that the process is of no more use.
-func (p *process) execute(ctx context.Context, task protocol.Task, progress func(protocol.Progress), warn func(string)) (protocol.Result, error) {
+func (p *process) execute(ctx context.Context, task protocol.Task, progress func(protocol.Progress), aside protocol.Aside) (protocol.Result, error) {
 	stop := context.AfterFunc(ctx, func() { p.signal(syscall.SIGKILL) })
 	defer stop()
 	if err := json.NewEncoder(p.in).Encode(task); err != nil {
@@ -81,7 +81,9 @@ func (p *process) execute(ctx context.Context, task protocol.Task, progress func
 		case m.Overrun != nil:
 			overrun = m.Overrun
 		case m.Warning != "":
-			warn(m.Warning)
+			aside.Warn(m.Warning)
+		case m.Printed != nil:
+			aside.Printed(*m.Printed)
 		}
 	}
 }

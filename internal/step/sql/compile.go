@@ -25,10 +25,11 @@ type Compiled struct {
 	Opaque int
 }
 
-// Compile compiles steps over input. The session only parses and binds; no data is read. An error that the user can mend is a
-// *drover.Error of kind Invalid with the expression's place in the job: "steps[1].set.revenue".
-func Compile(ctx context.Context, s *duck.Session, steps []drover.Step, input drover.Schema) (Compiled, error) {
-	p := newProver(s)
+// Compile compiles steps over input, none of which calls a function; first is the place in the job of the first of them. The session only
+// parses and binds; no data is read. An error that the user can mend is a *drover.Error of kind Invalid with the expression's place in the
+// job: "steps[1].set.revenue".
+func Compile(ctx context.Context, s *duck.Session, steps []drover.Step, first int, input drover.Schema) (Compiled, error) {
+	p := newProver(s, first)
 	c, err := compile(ctx, p, steps, input)
 	if err != nil {
 		return Compiled{}, err
@@ -117,13 +118,13 @@ func compile(ctx context.Context, p *prover, steps []drover.Step, input drover.S
 	}
 	c.layers = []layer{{items: c.items(), identity: true}}
 	for i, st := range steps {
-		field := fmt.Sprintf("steps[%d].%s", i, st.Kind())
-		c.number = i + 1
+		field := fmt.Sprintf("steps[%d].%s", p.first+i, st.Kind())
+		c.number = p.first + i + 1
 		if err := c.step(ctx, st, field); err != nil {
 			return nil, err
 		}
 		if len(c.columns) == 0 {
-			return nil, drover.Errorf(drover.Invalid, "step %d (%s) leaves no columns", i+1, st.Kind()).WithField(field)
+			return nil, drover.Errorf(drover.Invalid, "step %d (%s) leaves no columns", c.number, st.Kind()).WithField(field)
 		}
 	}
 	return c, nil
@@ -149,7 +150,7 @@ func (c *compiler) step(ctx context.Context, st drover.Step, field string) error
 		return c.sql(ctx, st.SQL, field)
 	}
 	return drover.Errorf(drover.Invalid, "the step is empty").
-		WithField(strings.TrimSuffix(field, ".")).WithHint("steps are select, drop, rename, filter, set, cast, downcast and sql")
+		WithField(strings.TrimSuffix(field, ".")).WithHint("steps are select, drop, rename, filter, set, cast, downcast, sql and python")
 }
 
 func (c *compiler) finish() Compiled {

@@ -111,7 +111,7 @@ func TestRule24RowWiseProofAndLineage(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := Compile(t.Context(), s, tc.steps, companies)
+			c, err := Compile(t.Context(), s, tc.steps, 0, companies)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -249,7 +249,7 @@ func TestRule24RefusalsAtPlanTime(t *testing.T) {
 		"sql unknown after multibyte": {[]drover.Step{sql("SELECT 'éé' AS x,\n nope FROM chunk")}, "steps[0].sql", 22, `Referenced column "nope"`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Compile(t.Context(), s, tc.steps, companies)
+			_, err := Compile(t.Context(), s, tc.steps, 0, companies)
 			if err == nil {
 				t.Fatal("accepted")
 			}

@@ -17,14 +17,14 @@ const (
 	maxMessage = 240
 )
 
-// Explain looks for the step and the column behind the failure of a chunk. relation yields schema's columns and step.Tag, and may be
+// Explain looks for the step and the column behind the failure of a chunk; steps and first are Compile's. relation yields schema's columns and step.Tag, and may be
 // scanned any number of times; the session runs nothing else meanwhile. The answer is of kind Data with Field, Column and Sample
 // filled where they are known, and nil where no step fails over relation.
 //
 // It runs ever longer prefixes of the steps until one fails, then the expressions of that step one by one, then the one at fault
 // over ever fewer rows to find one. A failed chunk can afford that.
-func Explain(ctx context.Context, s *duck.Session, steps []drover.Step, schema drover.Schema, relation string) (*drover.Error, error) {
-	return explain(ctx, newProver(s), steps, schema, relation, func(ctx context.Context, query string) (*drover.Error, error) {
+func Explain(ctx context.Context, s *duck.Session, steps []drover.Step, first int, schema drover.Schema, relation string) (*drover.Error, error) {
+	return explain(ctx, newProver(s, first), steps, schema, relation, func(ctx context.Context, query string) (*drover.Error, error) {
 		return failure(s.Exec(ctx, query))
 	})
 }
@@ -73,7 +73,7 @@ type suspect struct {
 func blame(ctx context.Context, p *prover, steps []drover.Step, n int, schema drover.Schema, relation string, found *drover.Error, attempt try) (*drover.Error, error) {
 	st := steps[n]
 	out := *found
-	out.Field = fmt.Sprintf("steps[%d].%s", n, st.Kind())
+	out.Field = fmt.Sprintf("steps[%d].%s", p.first+n, st.Kind())
 	c, err := compile(ctx, p, steps[:n], schema)
 	if err != nil {
 		return nil, err
@@ -101,9 +101,9 @@ func blame(ctx context.Context, p *prover, steps []drover.Step, n int, schema dr
 	out.Kind = drover.Data
 	message, _, _ := strings.Cut(out.Message, "\n")
 	message = shorten(message, maxMessage) // it repeats the value, which may be long
-	out.Message = fmt.Sprintf("step %d (%s): %s", n+1, st.Kind(), message)
+	out.Message = fmt.Sprintf("step %d (%s): %s", p.first+n+1, st.Kind(), message)
 	if out.Code != "" {
-		out.Message = fmt.Sprintf("step %d (%s): %s: %s", n+1, st.Kind(), out.Code, message)
+		out.Message = fmt.Sprintf("step %d (%s): %s: %s", p.first+n+1, st.Kind(), out.Code, message)
 	}
 	return &out, nil
 }

@@ -31,7 +31,7 @@ range % 4 AS employees, (range % 100)::TINYINT AS small, 'x' || range AS name FR
 		"no steps, no fault here": {nil, "", "", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e, err := Explain(t.Context(), s, tc.steps, schema, relation)
+			e, err := Explain(t.Context(), s, tc.steps, 0, schema, relation)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -54,7 +54,7 @@ range % 4 AS employees, (range % 100)::TINYINT AS small, 'x' || range AS name FR
 func TestExplainDoesNotBlameAStepForTheSource(t *testing.T) {
 	s := session(t)
 	relation := "(SELECT CASE WHEN range > 5 THEN 'n/a' ELSE '1' END::INTEGER AS a, 0::BIGINT AS " + step.Tag + " FROM range(10))"
-	e, err := Explain(t.Context(), s, []drover.Step{filter("a > 0")}, drover.Schema{{Name: "a", Type: "INTEGER"}}, relation)
+	e, err := Explain(t.Context(), s, []drover.Step{filter("a > 0")}, 0, drover.Schema{{Name: "a", Type: "INTEGER"}}, relation)
 	if e != nil || err != nil {
 		t.Fatal(e, err)
 	}
@@ -63,7 +63,7 @@ func TestExplainDoesNotBlameAStepForTheSource(t *testing.T) {
 func TestExplainShortensTheSample(t *testing.T) {
 	s := session(t)
 	schema := table(t, s, "t", "SELECT repeat('é', 500) AS a")
-	e, err := Explain(t.Context(), s, []drover.Step{cast(drover.Pair{Key: "a", Value: "INT"})}, schema, "(SELECT *, 0::BIGINT AS "+step.Tag+" FROM t)")
+	e, err := Explain(t.Context(), s, []drover.Step{cast(drover.Pair{Key: "a", Value: "INT"})}, 0, schema, "(SELECT *, 0::BIGINT AS "+step.Tag+" FROM t)")
 	if err != nil || e == nil || len(e.Sample) > maxSample+3 || len(e.Message) > maxMessage+50 || !strings.HasPrefix(e.Sample, "éé") {
 		t.Fatalf("%#v %v", e, err)
 	}

@@ -45,7 +45,7 @@ var conditions = map[string][]string{
 // by one, each written down before the next.
 func TestRowWiseProgramsDoNotDependOnBatches(t *testing.T) {
 	s := session(t)
-	p := newProver(s)
+	p := newProver(s, 0)
 	compiled := func(r *rapid.T, schema drover.Schema, steps []drover.Step) Compiled {
 		c, err := compile(t.Context(), p, steps, schema)
 		if err != nil {

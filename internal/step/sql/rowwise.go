@@ -12,12 +12,16 @@ import (
 
 // prover decides which expressions are row-wise: an allowlist over the parse tree, with DuckDB's catalog to tell functions apart.
 type prover struct {
-	s         *duck.Session
+	s *duck.Session
+	// first is the place in the job of the first step that is compiled.
+	first     int
 	functions map[string]*function
 	known     map[string]ruling
 }
 
-func newProver(s *duck.Session) *prover { return &prover{s: s, known: map[string]ruling{}} }
+func newProver(s *duck.Session, first int) *prover {
+	return &prover{s: s, first: first, known: map[string]ruling{}}
+}
 
 // scope is what names mean inside an expression.
 type scope struct {

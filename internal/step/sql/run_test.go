@@ -53,7 +53,7 @@ func lines(rows [][]*string) []string {
 
 func mustCompile(t testing.TB, s *duck.Session, schema drover.Schema, steps ...drover.Step) Compiled {
 	t.Helper()
-	c, err := Compile(t.Context(), s, steps, schema)
+	c, err := Compile(t.Context(), s, steps, 0, schema)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 // place: one row in, one row out (none for a filter), the columns that were promised, the tag untouched.
 func TestNoTextSmugglesSQL(t *testing.T) {
 	s := session(t)
-	p := newProver(s)
+	p := newProver(s, 0)
 	schema := table(t, s, "one", "SELECT 1 AS a, '1' AS b")
 	pieces := []string{
 		"a", "b", "1", "'x'", "(", ")", "),(", ",", ";", "--", "\n", "/*", "*/", "'", "\"", "$$", "E'\\'", " AS x", " FROM chunk", "SELECT ", " UNION ALL ", "*", "+",

@@ -1,0 +1,250 @@
+package calls
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/step/function"
+)
+
+// relation is what a program's last function returned for each chunk of a task.
+type relation struct {
+	ctx    context.Context //nolint:containedctx // DuckDB's callbacks have none
+	runner *Runner
+	source connector.Relation
+	chunks []connector.Chunk
+	out    *duck.Session
+	// columns are the last function's, and step.Tag.
+	columns drover.Schema
+	failed  error
+	closers []func()
+
+	// mu is held by whoever calls a function: scans of several chunks may run side by side.
+	mu sync.Mutex
+	// sorted yields the first function's rows chunk after chunk; nil where each chunk is read by itself.
+	sorted *sorted
+}
+
+// Over returns the relation of what the functions make of a source's chunks. It is scanned in the session out. Closing it closes
+// source.
+func (r *Runner) Over(ctx context.Context, out *duck.Session, source connector.Relation, chunks []connector.Chunk) connector.Relation {
+	last := r.calls[len(r.calls)-1].Output
+	return &relation{
+		ctx: ctx, runner: r, source: source, chunks: chunks, out: out,
+		columns: tagged(last),
+	}
+}
+
+func (l *relation) Chunk(i int) string { return l.scan([]int{i}) }
+
+func (l *relation) All() string {
+	all := make([]int, len(l.chunks))
+	for i := range all {
+		all[i] = i
+	}
+	return l.scan(all)
+}
+
+func (l *relation) Count(i int) connector.Count { return l.source.Count(i) }
+
+func (l *relation) Close() error {
+	for _, c := range l.closers {
+		c()
+	}
+	if l.sorted != nil {
+		l.sorted.close()
+	}
+	return l.source.Close()
+}
+
+// scan registers a scan of some chunks, in this order.
+func (l *relation) scan(chunks []int) string {
+	sql, remove, err := l.out.AddScan(l.columns, func() (duck.Filler, error) {
+		if l.failed != nil {
+			return nil, l.failed
+		}
+		s := &scan{relation: l, left: chunks, together: len(chunks) > 1}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.closers = append(l.closers, s.close) // where it is given up half-way
+		return s.fill, nil
+	})
+	if err != nil {
+		// The columns were declared and bound before: it is told where the relation is read.
+		l.failed = fmt.Errorf("declare a function's columns: %w", err)
+		return "(SELECT error('a function''s columns cannot be declared'))"
+	}
+	l.closers = append(l.closers, remove)
+	return "(SELECT * FROM " + sql + ")"
+}
+
+// scan is one running scan.
+type scan struct {
+	*relation
+	left     []int
+	together bool
+
+	chunk  int
+	answer array.RecordReader
+	filler *duck.ArrowFiller
+	batch  arrow.RecordBatch
+	at     int64
+}
+
+func (s *scan) fill(out duck.Chunk, projection []int) (int, error) {
+	for s.batch == nil || s.at == s.batch.NumRows() {
+		more, err := s.next()
+		if err != nil || !more {
+			s.close()
+			return 0, err
+		}
+	}
+	end := min(s.at+duck.VectorSize, s.batch.NumRows())
+	part := s.batch.NewSlice(s.at, end)
+	defer part.Release()
+	n := int(end - s.at)
+	s.at = end
+	data := slices.Clone(projection)
+	tag := len(s.columns) - 1
+	for v, column := range data {
+		if column != tag {
+			continue
+		}
+		data[v] = -1
+		tags := duck.Data[int64](out.Vector(v))
+		for i := range n {
+			tags[i] = int64(s.chunk)
+		}
+	}
+	if err := s.filler.Fill(out, data, part); err != nil {
+		return 0, fmt.Errorf("take over a function's answer: %w", err)
+	}
+	return n, nil
+}
+
+// next goes to the next batch of the answers.
+func (s *scan) next() (bool, error) {
+	for {
+		if s.answer != nil && s.answer.Next() {
+			s.batch, s.at = s.answer.RecordBatch(), 0
+			return true, nil
+		}
+		if s.answer != nil && s.answer.Err() != nil {
+			return false, fmt.Errorf("read a function's answer: %w", s.answer.Err())
+		}
+		s.close()
+		if len(s.left) == 0 {
+			return false, nil
+		}
+		s.chunk, s.left = s.left[0], s.left[1:]
+		answer, err := s.call(s.chunk, s.together)
+		if err != nil {
+			return false, err
+		}
+		if answer == nil {
+			continue
+		}
+		s.answer = answer
+		if s.filler, err = s.out.NewArrowFiller(answer.Schema()); err != nil {
+			return false, err
+		}
+	}
+}
+
+func (s *scan) close() {
+	if s.filler != nil {
+		s.filler.Close()
+	}
+	if s.answer != nil {
+		s.answer.Release()
+	}
+	s.filler, s.answer, s.batch = nil, nil, nil
+}
+
+// call runs all functions on the i-th chunk and returns the last one's answer; nil where it was not called, for want of rows.
+func (l *relation) call(i int, together bool) (array.RecordReader, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rows, err := l.first(i, together)
+	if err != nil {
+		return nil, err
+	}
+	chunk := function.Chunk{ID: l.chunks[i].ID, Key: l.chunks[i].Key, Run: l.runner.run, Job: l.runner.job}
+	answer, err := l.runner.one(l.ctx, 0, chunk, rows)
+	for k := 1; k < len(l.runner.calls) && err == nil; k++ {
+		if rows, err = l.between(k, i, answer); err == nil {
+			answer, err = l.runner.one(l.ctx, k, chunk, rows)
+		}
+	}
+	return answer, err
+}
+
+// one calls the k-th function and releases its rows, of which there may be none.
+func (r *Runner) one(ctx context.Context, k int, chunk function.Chunk, rows *rows) (array.RecordReader, error) {
+	if rows == nil {
+		return nil, nil
+	}
+	defer rows.Release()
+	ctx, cancel := r.context(ctx)
+	defer cancel()
+	answer, err := r.functions[k].Call(ctx, chunk, rows)
+	if rows.Err() != nil {
+		if answer != nil {
+			answer.Release()
+		}
+		return nil, rows.Err() // the function is not to blame
+	}
+	if err != nil {
+		return nil, failed(ctx, r.calls[k], err)
+	}
+	return answer, nil
+}
+
+// first makes the rows of the first function.
+func (l *relation) first(i int, together bool) (*rows, error) {
+	r := l.runner
+	before := r.calls[0].Before
+	if !together || len(r.calls) > 1 || !before.RowWise {
+		return r.queryRows(l.ctx, 0, before.Chunk(l.source.Chunk(i), i))
+	}
+	if l.sorted == nil {
+		var err error
+		if l.sorted, err = r.sort(l.ctx, l.source.All()); err != nil {
+			return nil, err
+		}
+	}
+	return r.newRows(0, func() (duck.Chunk, int, int, error) { return l.sorted.next(i) }, func() {})
+}
+
+// between makes the rows of the k-th function out of the answer before it, which it releases.
+func (l *relation) between(k, i int, answer array.RecordReader) (*rows, error) {
+	r := l.runner
+	held := &relation{out: r.session, columns: tagged(r.calls[k-1].Output)}
+	s := &scan{relation: held, chunk: i, answer: answer}
+	sql, remove, err := r.session.AddScan(held.columns, func() (_ duck.Filler, err error) {
+		if answer != nil && s.filler == nil {
+			s.filler, err = r.session.NewArrowFiller(answer.Schema())
+		}
+		return s.fill, err
+	})
+	if err != nil {
+		s.close()
+		return nil, fmt.Errorf("declare a function's columns: %w", err)
+	}
+	rows, err := r.queryRows(l.ctx, k, r.calls[k].Before.Chunk("(SELECT * FROM "+sql+")", i))
+	if rows == nil {
+		s.close()
+		remove()
+		return nil, err
+	}
+	rows.closers = slices.Insert(rows.closers, 0, s.close, remove)
+	return rows, nil
+}
