@@ -29,8 +29,9 @@ demo: build ## make 3 million taxi rows, run the taxi job on them and check the 
 	$(GO) run ./examples/taxi-go run --new
 
 .PHONY: companies
-companies: build ## run the companies job on a Postgres of its own (or RAW_URL and CLEAN_URL)
+companies: build .cache/interop/.ready ## run the companies job, in SQL and as a pandas function, on a Postgres of its own (or RAW_URL and CLEAN_URL)
 	$(GO) run ./examples/companies -drover bin/drover
+	VIRTUAL_ENV="$(CURDIR)/.cache/interop" $(GO) run ./examples/companies -drover bin/drover -job examples/companies-pandas/companies.yaml
 
 .PHONY: test
 test: ## run every test, with a real Postgres that is found or fetched

@@ -1,4 +1,4 @@
-// Command companies runs the job companies.yaml on a table that it makes: on the Postgres databases that RAW_URL and CLEAN_URL
+// Command companies runs a job file on a table that it makes: on the Postgres databases that RAW_URL and CLEAN_URL
 // name, or else on a server that it starts for the purpose and stops again. It shows the result and the ledger, and compares the result with what one
 // SQL statement makes of the input.
 package main
@@ -23,9 +23,6 @@ import (
 //go:embed raw.sql
 var raw string
 
-//go:embed companies.yaml
-var job []byte
-
 // fingerprint says in one row what a table holds; %s is a relation with the job's output columns.
 const fingerprint = `SELECT count(*)::text, coalesce(sum(revenue), 0)::text, coalesce(sum(round(revenue_per_employee::numeric, 4)), 0)::text,
 	md5(coalesce(string_agg(concat_ws('|', id, email, city, state, zip_code, attributes, tags, uid, updated_at, founded), ',' ORDER BY id), ''))
@@ -37,18 +34,20 @@ const direct = `(SELECT id, lower(email) AS email, trim(city) AS city, upper(sta
 
 func main() {
 	drover := flag.String("drover", "bin/drover", "the drover `program` to run")
+	job := flag.String("job", "examples/companies/companies.yaml", "the job `file`")
 	rows := flag.Int("rows", 100_000, "how many companies to make")
 	flag.Parse()
-	if err := run(context.Background(), *drover, *rows); err != nil {
+	if err := run(context.Background(), *drover, *job, *rows); err != nil {
 		fmt.Fprintln(os.Stderr, "companies:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, drover string, rows int) (err error) {
-	drover, err = filepath.Abs(drover)
-	if err != nil {
-		return err
+func run(ctx context.Context, drover, job string, rows int) (err error) {
+	for _, path := range []*string{&drover, &job} {
+		if *path, err = filepath.Abs(*path); err != nil {
+			return err
+		}
 	}
 	rawURL, cleanURL := os.Getenv("RAW_URL"), os.Getenv("CLEAN_URL")
 	if rawURL == "" || cleanURL == "" {
@@ -73,11 +72,8 @@ func run(ctx context.Context, drover string, rows int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := os.WriteFile(filepath.Join(dir, "companies.yaml"), job, 0o600); err != nil {
-		return err
-	}
-	for _, args := range [][]string{{"plan", "companies.yaml"}, {"run", "companies.yaml"}, {"status"}, {"errors"}} {
-		fmt.Printf("\n$ drover %s\n", strings.Join(args, " "))
+	for _, args := range [][]string{{"plan", job}, {"run", job}, {"status"}, {"errors"}} {
+		fmt.Printf("\n$ drover %s\n", strings.ReplaceAll(strings.Join(args, " "), job, filepath.Base(job)))
 		cmd := exec.CommandContext(ctx, drover, args...)
 		cmd.Dir, cmd.Stdout, cmd.Stderr = dir, os.Stdout, os.Stderr
 		cmd.Env = append(os.Environ(), "RAW_URL="+rawURL, "CLEAN_URL="+cleanURL)

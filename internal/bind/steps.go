@@ -175,7 +175,7 @@ func (b *Bound) targetColumns(ctx context.Context, reg connector.Registry, env c
 	if err != nil {
 		return nil, at(err, "sink."+b.Job.Sink.Connector(), "look at")
 	}
-	if slices.ContainsFunc(columns, func(c drover.Column) bool { return c.Type == "" }) {
+	if len(columns) == 0 || slices.ContainsFunc(columns, func(c drover.Column) bool { return c.Type == "" }) {
 		return nil, nil
 	}
 	return computed(columns), nil
