@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -12,6 +13,7 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/step"
 	"github.com/droverdata/drover/internal/step/function"
 )
 
@@ -22,7 +24,7 @@ type relation struct {
 	source connector.Relation
 	chunks []connector.Chunk
 	out    *duck.Session
-	// columns are the last function's, and step.Tag.
+	// columns are the last function's as DuckDB reads them from Arrow, and step.Tag.
 	columns drover.Schema
 	failed  error
 	closers []func()
@@ -36,7 +38,7 @@ type relation struct {
 // Over returns the relation of what the functions make of a source's chunks. It is scanned in the session out. Closing it closes
 // source.
 func (r *Runner) Over(ctx context.Context, out *duck.Session, source connector.Relation, chunks []connector.Chunk) connector.Relation {
-	last := r.calls[len(r.calls)-1].Output
+	last := r.answers[len(r.answers)-1]
 	return &relation{
 		ctx: ctx, runner: r, source: source, chunks: chunks, out: out,
 		columns: tagged(last),
@@ -83,7 +85,20 @@ func (l *relation) scan(chunks []int) string {
 		return "(SELECT error('a function''s columns cannot be declared'))"
 	}
 	l.closers = append(l.closers, remove)
-	return "(SELECT * FROM " + sql + ")"
+	return selectAs(l.runner.Output(), l.columns, sql)
+}
+
+// selectAs reads a scan whose columns are read, and step.Tag, with the types of columns.
+func selectAs(columns, read drover.Schema, scan string) string {
+	items := make([]string, 0, len(read))
+	for i, c := range columns {
+		item := duck.Ident(c.Name)
+		if read[i].Type != c.Type {
+			item = "CAST(" + item + " AS " + c.Type + ") AS " + item
+		}
+		items = append(items, item)
+	}
+	return "(SELECT " + strings.Join(append(items, step.Tag), ", ") + " FROM " + scan + ")"
 }
 
 // scan is one running scan.
@@ -227,7 +242,7 @@ func (l *relation) first(i int, together bool) (*rows, error) {
 // between makes the rows of the k-th function out of the answer before it, which it releases.
 func (l *relation) between(k, i int, answer array.RecordReader) (*rows, error) {
 	r := l.runner
-	held := &relation{out: r.session, columns: tagged(r.calls[k-1].Output)}
+	held := &relation{out: r.session, columns: tagged(r.answers[k-1])}
 	s := &scan{relation: held, chunk: i, answer: answer}
 	sql, remove, err := r.session.AddScan(held.columns, func() (_ duck.Filler, err error) {
 		if answer != nil && s.filler == nil {
@@ -239,7 +254,7 @@ func (l *relation) between(k, i int, answer array.RecordReader) (*rows, error) {
 		s.close()
 		return nil, fmt.Errorf("declare a function's columns: %w", err)
 	}
-	rows, err := r.queryRows(l.ctx, k, r.calls[k].Before.Chunk("(SELECT * FROM "+sql+")", i))
+	rows, err := r.queryRows(l.ctx, k, r.calls[k].Before.Chunk(selectAs(r.calls[k-1].Output, held.columns, sql), i))
 	if rows == nil {
 		s.close()
 		remove()

@@ -42,8 +42,10 @@ type Runner struct {
 	functions []function.Function
 	// converters make the functions' rows. They are made before any query streams.
 	converters []*duck.ArrowWriter
-	run, job   string
-	timeout    time.Duration
+	// answers are the columns of the functions' answers as DuckDB reads them from Arrow, where some types look like others: a UUID is a text.
+	answers  []drover.Schema
+	run, job string
+	timeout  time.Duration
 }
 
 // New starts what calls need. session is the one that the source is opened in and that makes the functions' rows; nothing else may run
@@ -68,20 +70,25 @@ func (r *Runner) start(c step.Call, env Env) (function.Function, error) {
 		return nil, fmt.Errorf("describe a function's columns: %w", err)
 	}
 	r.converters = append(r.converters, convert)
+	in := declared(convert.Schema(), c.Input)
+	var out *arrow.Schema
+	var answer drover.Schema
+	if c.Output != nil {
+		if out, err = arrowSchema(r.session, c.Output); err != nil {
+			return nil, err
+		}
+		if answer, err = duck.ArrowColumns(out); err != nil {
+			return nil, fmt.Errorf("describe a function's answer: %w", err)
+		}
+	}
+	r.answers = append(r.answers, answer)
 	if name := c.Function.Go; name != "" {
 		fn := env.Program[name]
 		if fn == nil {
 			return nil, drover.Errorf(drover.Refused, "this program has no function %q, which step %d calls", name, c.Step+1).
 				WithHint("start the driver and its workers from one program")
 		}
-		return golang.New(fn, c.Output), nil
-	}
-	in := declared(convert.Schema(), c.Input)
-	var out *arrow.Schema
-	if c.Output != nil {
-		if out, err = arrowSchema(r.session, c.Output); err != nil {
-			return nil, err
-		}
+		return golang.New(fn, answer), nil
 	}
 	return startPython(c.Function, in, out, env)
 }
