@@ -21,6 +21,24 @@ type Job struct {
 	Keep time.Duration
 	// Ledger is a path (SQLite) or a postgres:// URL. Empty means the default below the working directory.
 	Ledger string
+	// Test is what drover test compares; nil where the job has none. It is not part of a job's meaning.
+	Test *Test
+}
+
+// Test is how a job's result is compared with the truth, without its sink.
+type Test struct {
+	// Source is read in the place of the job's, to its end; nil reads a sample of the job's own chunks.
+	Source Source
+	// Sample is how many chunks are read of the source. 0 is all of Source, or 5 of the job's own.
+	Sample int
+	// Truth is what the result must be: a dataset or a table.
+	Truth Source
+	// Key is the columns of the result that say which rows belong together.
+	Key []string
+	// Ignore is columns that are not compared.
+	Ignore []string
+	// Tolerance is how far two floats may be apart: by Tolerance × max(1, their size).
+	Tolerance float64
 }
 
 // Rejects says where rows go that cannot be converted or stored, and how many may. Where they go is part of a job's meaning, and that they go; how

@@ -2,6 +2,7 @@ package drover
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"time"
 	"unicode"
@@ -64,6 +65,11 @@ func (j Job) Validate() error {
 	if j.Keep < 0 {
 		return Errorf(Invalid, "keep is negative: %s", j.Keep).WithField("keep")
 	}
+	if j.Test != nil {
+		if err := j.Test.validate(); err != nil {
+			return under("test", err)
+		}
+	}
 	return validateZone(j.Timezone)
 }
 
@@ -77,6 +83,25 @@ func (j Job) validateFunctions() error {
 		seen[s.Go] = true
 	}
 	return nil
+}
+
+func (t *Test) validate() error {
+	switch {
+	case t.Truth == nil:
+		return Errorf(Invalid, "truth is missing").WithField("truth").WithHint("name the table or the dataset that the result must equal; drover test --accept can make it")
+	case len(t.Key) == 0:
+		return Errorf(Invalid, "key is missing").WithField("key").WithHint("name the columns that say which rows belong together, such as key: [id]")
+	case t.Sample < 0:
+		return Errorf(Invalid, "sample is negative: %d", t.Sample).WithField("sample")
+	case !(t.Tolerance >= 0) || math.IsInf(t.Tolerance, 0):
+		return Errorf(Invalid, "tolerance is %v: it must be 0 or more", t.Tolerance).WithField("tolerance")
+	}
+	if t.Source != nil {
+		if err := validatePart("source."+t.Source.Connector(), t.Source); err != nil {
+			return err
+		}
+	}
+	return validatePart("truth."+t.Truth.Connector(), t.Truth)
 }
 
 func validateName(name string) error {

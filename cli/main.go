@@ -95,7 +95,7 @@ chunk: a job that was interrupted goes on where it stopped, and every row lands 
 	root.SetHelpTemplate(helpTemplate)
 	root.SetUsageTemplate(usageTemplate)
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(a.runCommand(), a.planCommand(), a.profileCommand(), a.diffCommand(), a.statusCommand(), a.errorsCommand(), a.pruneCommand(), a.initCommand(), a.schemaCommand(),
+	root.AddCommand(a.runCommand(), a.planCommand(), a.testCommand(), a.profileCommand(), a.diffCommand(), a.statusCommand(), a.errorsCommand(), a.pruneCommand(), a.initCommand(), a.schemaCommand(),
 		a.workerCommand(), a.versionCommand())
 	if a.job != nil {
 		a.describe(root)

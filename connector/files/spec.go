@@ -33,6 +33,15 @@ func (s *Source) String() string { return "files " + strings.Join(s.Path, ", ") 
 // Meaning implements drover.Source.
 func (s *Source) Meaning() any { return s }
 
+// AsSink returns a sink that refuses a place where data is, and one that writes what the source would read, all or nothing.
+func (s *Source) AsSink() (empty, write drover.Sink, err error) {
+	if len(s.Path) != 1 || strings.ContainsAny(s.Path[0], "*?[") {
+		return nil, nil, drover.Errorf(drover.Invalid, "what is written needs one folder, not several paths or a pattern").WithField("path").WithHint("path: truth/")
+	}
+	sink := &Sink{Path: s.Path[0], Format: s.Format, Mode: Error}
+	return sink, sink, nil
+}
+
 // Mode says what a sink does with data that is there already.
 type Mode string
 

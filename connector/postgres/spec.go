@@ -4,6 +4,8 @@ package postgres
 import (
 	"net/url"
 	"strings"
+
+	"github.com/droverdata/drover"
 )
 
 // Name is the connector's name in job files.
@@ -58,6 +60,14 @@ func (s *Source) String() string {
 
 // Meaning implements drover.Source.
 func (s *Source) Meaning() any { return map[string]string{"table": s.Table, "query": s.Query} }
+
+// AsSink returns a sink that refuses a table with rows, and one that writes what the source would read, all or nothing.
+func (s *Source) AsSink() (empty, write drover.Sink, err error) {
+	if s.Table == "" {
+		return nil, nil, drover.Errorf(drover.Invalid, "a query cannot be written to").WithField("query").WithHint("name a table in its place")
+	}
+	return &Sink{URL: s.URL, Table: s.Table, Mode: Error}, &Sink{URL: s.URL, Table: s.Table, Mode: Replace}, nil
+}
 
 // Mode says what a sink does with rows that are there already.
 type Mode string

@@ -2,6 +2,7 @@ package jobfile
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"regexp"
 	"slices"
@@ -74,6 +75,8 @@ func (d *decoder) decode(n *node, v reflect.Value, path string, f vocabulary.Fie
 		return d.boolean(n, v, path, f)
 	case v.CanInt():
 		return d.integer(n, v, path, f)
+	case v.CanFloat():
+		return d.number(n, v, path, f)
 	default:
 		return fmt.Errorf("decode %s: no job file form for %s", path, t)
 	}
@@ -169,6 +172,25 @@ func (d *decoder) pairs(n *node, v reflect.Value, path string, f vocabulary.Fiel
 
 var wholeNumber = regexp.MustCompile(`^-?[0-9]+$`)
 
+// chunkCount is a number of chunks with the word behind it, for the JSON Schema too.
+var chunkCount = regexp.MustCompile(chunkPattern)
+
+const chunkPattern = `^([1-9][0-9]*) chunks?$`
+
+// number reads a number that need not be whole.
+func (d *decoder) number(n *node, v reflect.Value, path string, f vocabulary.Field) error {
+	text, err := d.text(n, path, f, "a number")
+	if err != nil {
+		return err
+	}
+	x, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(x) || math.IsInf(x, 0) || n.style != plain && !n.interpolated() {
+		return d.fail(d.extent(n), drover.Errorf(drover.Invalid, "%s is %s, not a number", path, d.shown(n)).WithHint("%s", example(f)))
+	}
+	v.SetFloat(x)
+	return nil
+}
+
 func (d *decoder) integer(n *node, v reflect.Value, path string, f vocabulary.Field) error {
 	want := "a whole number"
 	switch {
@@ -197,6 +219,9 @@ func (d *decoder) integer(n *node, v reflect.Value, path string, f vocabulary.Fi
 		}
 		v.SetInt(int64(age))
 		return nil
+	}
+	if m := chunkCount.FindStringSubmatch(text); f.Chunks && m != nil {
+		text = m[1]
 	}
 	i, err := strconv.ParseInt(text, 10, v.Type().Bits())
 	if err != nil || !wholeNumber.MatchString(text) || n.style != plain && !n.interpolated() {

@@ -51,6 +51,7 @@ func TestTheDocumentationHasEveryKey(t *testing.T) {
 		"chunk":     reflect.TypeFor[drover.Chunking](),
 		"steps":     reflect.TypeFor[drover.Step](),
 		"limits":    reflect.TypeFor[drover.Limits](),
+		"test":      reflect.TypeFor[testPart](),
 	}
 	rejects := documented(t, string(text), "rejects")
 	if diff := cmp.Diff([]string{"files", "max"}, rejects[:2]); diff != "" {

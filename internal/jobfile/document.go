@@ -34,6 +34,31 @@ type Document struct {
 	PythonEnv drover.PythonEnv `json:"python_env,omitempty"`
 	// Timezone is the zone of every session that computes on timestamps, such as Europe/Paris. By default UTC.
 	Timezone string `json:"timezone,omitempty"`
+	// Test is what drover test compares with the truth; drover run leaves it alone.
+	Test testPart `json:"test,omitempty"`
+}
+
+// testPart is the test section.
+type testPart struct {
+	// Source is read in the place of the job's source, with the same chunking and steps. Without it a sample of the job's own chunks is read.
+	Source sourcePart `json:"source,omitempty"`
+	// Sample is how many chunks are read, such as 5 chunks: the same ones each time. By default all of test.source, or 5 of the job's own.
+	Sample int `json:"sample,omitempty" unit:"chunks" jsonschema:"minimum=1"`
+	// Truth is the table or the dataset that the result must equal. drover test --accept makes it of the result.
+	Truth sourcePart `json:"truth" jsonschema:"required"`
+	// Key is the columns of the result that say which rows belong together.
+	Key []string `json:"key" jsonschema:"required"`
+	// Ignore is columns that are not compared.
+	Ignore []string `json:"ignore,omitempty"`
+	// Tolerance is how far two floats may be apart: by that many times the larger of 1 and their size. By default they must be equal.
+	Tolerance float64 `json:"tolerance,omitempty"`
+}
+
+func (t testPart) test() *drover.Test {
+	if t.Truth.Source == nil {
+		return nil
+	}
+	return &drover.Test{Source: t.Source.Source, Sample: t.Sample, Truth: t.Truth.Source, Key: t.Key, Ignore: t.Ignore, Tolerance: t.Tolerance}
 }
 
 type (
@@ -55,13 +80,14 @@ func (d *Document) job() drover.Job {
 		Rejects:   d.Rejects.Rejects,
 		Ledger:    d.Ledger,
 		Keep:      d.Keep,
+		Test:      d.Test.test(),
 	}
 }
 
 // later lists the keys that drover's job files are to have and this version does not know, by the part of the job they belong in. The nearest key that
 // it does know would be the wrong advice for them.
 var later = map[string][]string{
-	"":             {"catalog", "test", "expect"},
+	"":             {"catalog", "expect"},
 	"source":       {"redshift", "timestream"},
 	"source.files": {"anonymous"},
 	"steps":        {"group", "join", "sort", "distinct", "limit"},
@@ -108,4 +134,9 @@ var examples = map[string]string{
 	"ledger":        "ledger: .drover/ledger.db",
 	"keep":          "keep: 90d",
 	"timezone":      "timezone: UTC",
+	"test":          "test: {truth: {files: {path: truth/}}, key: [id]}",
+	"truth":         "truth: {files: {path: truth/}}",
+	"sample":        "sample: 5 chunks",
+	"ignore":        "ignore: [loaded_at]",
+	"tolerance":     "tolerance: 1e-9",
 }

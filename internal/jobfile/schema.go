@@ -156,6 +156,12 @@ func (b *schemaBuilder) property(s *jsonschema.Schema, f vocabulary.Field) *json
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string", Pattern: sizePattern}, variable}}
 	case f.Age:
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string", Pattern: agePattern}, variable}}
+	case f.Chunks:
+		s.Description = ""
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{s, {Type: "string", Pattern: chunkPattern}, variable}}
+	case kind == reflect.Float64:
+		s.Description = ""
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{s, variable}}
 	case kind == reflect.Bool || kind >= reflect.Int && kind <= reflect.Int64:
 		s.Description = ""
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{s, variable}}

@@ -54,6 +54,9 @@ name: %[1]s
 # ledger: ${LEDGER_URL:-.drover/ledger.db}
 # timezone: UTC
 `)
+	if e.partition != "" {
+		fmt.Fprintf(&b, "# test: {truth: {files: {path: %s}}, key: [%s]}     # drover test compares a sample with it; --accept makes it\n", scalarText("truth/"+name+"/"), scalarText(e.partition))
+	}
 	return []byte(b.String()), nil
 }
 

@@ -16,7 +16,7 @@ type exampleColumns struct {
 	key       string // by chunk.by
 	renamed   string
 	newName   string
-	partition string // by a files sink
+	partition string // by a files sink, and by a test's key
 	dropped   string
 }
 

@@ -43,6 +43,8 @@ type Options struct {
 	RetryErrors bool
 	// DryRun reads and transforms and writes nothing. Ledger must be one that is thrown away.
 	DryRun bool
+	// Once says that nobody will resume the run, because its ledger is thrown away: unless it finishes, what it staged is removed.
+	Once bool
 	// Only limits the run to chunks with these keys, LimitChunks to so many chunks. Both leave it open.
 	Only        []string
 	LimitChunks int
@@ -178,12 +180,30 @@ func (r *runner) all(ctx context.Context) (Summary, error) {
 		return summary, err
 	}
 	err = r.work(ctx)
+	if r.o.Once {
+		err = errors.Join(err, r.discard(context.WithoutCancel(ctx)))
+	}
 	if ctx.Err() != nil && err != nil && drover.KindOf(err) != drover.Interrupted {
 		err = drover.Errorf(drover.Interrupted, "stopped: %w", err).WithHint("the same command goes on where this one stopped")
 	}
 	// The summary is owed to the user also after an interruption.
 	summary, sumErr := r.summary(context.WithoutCancel(ctx), drover.KindOf(err) == drover.Interrupted)
 	return summary, errors.Join(err, sumErr)
+}
+
+// discard removes what a run staged that did not finish and that nobody will resume.
+func (r *runner) discard(ctx context.Context) error {
+	run, err := r.ledger.Run(ctx, "", r.run.UID)
+	if err != nil {
+		return fmt.Errorf("read the run from the ledger: %w", err)
+	}
+	if run.State == ledger.Finished || r.o.DryRun {
+		return nil
+	}
+	if _, err := r.bound.Sink.Abort(ctx, r.sinkRun(r.doc.SinkState)); err != nil {
+		return fmt.Errorf("remove what the run staged: %w", err)
+	}
+	return r.abortRejects(ctx, r.doc)
 }
 
 // work processes chunks and publishes, as often as publishing finds that something is gone.

@@ -67,6 +67,9 @@ func (c *comparison) columns(s *side) []string {
 // scan runs a statement over all rows of a side.
 func (c *comparison) scan(ctx context.Context, s *side, statement func(relation string) string) error {
 	rows, err := s.rows(ctx, c.s, c.columns(s))
+	if err == nil && c.within != nil && s == c.l {
+		rows = c.limited(rows)
+	}
 	if err == nil {
 		err = c.s.Exec(ctx, statement(rows))
 	}

@@ -13,7 +13,7 @@ import (
 
 // side is one of the two tables.
 type side struct {
-	which  string // "left" or "right"
+	which  string // "left", "right" or "within"
 	spec   drover.Source
 	src    connector.Source
 	texter connector.Texter // nil where the source is none
@@ -76,10 +76,13 @@ func (o Options) env() connector.Env {
 }
 
 func (s *side) name(o Options) string {
-	if s.which == "left" {
+	switch s.which {
+	case "left":
 		return o.LeftName
+	case "right":
+		return o.RightName
 	}
-	return o.RightName
+	return "the keys of the sample"
 }
 
 func (s *side) columnOf(p pair) drover.Column {

@@ -25,8 +25,14 @@ type Options struct {
 	LeftName, RightName string
 	// Key is the columns that say which rows belong together. It need not be unique.
 	Key []string
-	// Ignore is columns that are not compared.
-	Ignore []string
+	// Ignore is columns that are not compared; Skip are such as well, whether there or not.
+	Ignore, Skip []string
+	// LeftField is the left's place in a job; empty where there is none.
+	LeftField string
+	// Within limits the left: only rows whose key it has are compared. Nil compares all. Its columns are those of Key.
+	Within drover.Source
+	// RightTexts is columns of the right whose texts stand for values of the left's types.
+	RightTexts []string
 	// Tolerance is how far two floats may be apart: by Tolerance × max(1, |left|, |right|). 0 means that they must be equal.
 	Tolerance float64
 	// Samples is how many rows are shown at most of each of missing, extra and changed.
@@ -45,19 +51,32 @@ func Diff(ctx context.Context, o Options) (_ *Result, err error) {
 	}
 	l, err := openSide(ctx, o, o.Left, "left")
 	if err != nil {
-		return nil, about(o.LeftName, err)
+		return nil, about(o.LeftName, o.LeftField, o.Left, err)
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
 	r, err := openSide(ctx, o, o.Right, "right")
 	if err != nil {
-		return nil, about(o.RightName, err)
+		return nil, about(o.RightName, "", o.Right, err)
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
+	for _, c := range r.schema {
+		if contains(o.RightTexts, c.Name) && c.Type == "VARCHAR" {
+			r.untyped[c.Name] = true
+		}
+	}
+	var within *side
+	if o.Within != nil {
+		if within, err = openSide(ctx, o, o.Within, "within"); err != nil {
+			return nil, about("the keys of the sample", "", o.Within, err)
+		}
+		defer func() { err = errors.Join(err, within.close()) }()
+	}
 	for {
 		c, err := match(o, l, r)
 		if err != nil {
 			return nil, err
 		}
+		c.within = within
 		found, err := c.run(ctx)
 		if err == nil {
 			return found, nil
@@ -68,17 +87,20 @@ func Diff(ctx context.Context, o Options) (_ *Result, err error) {
 	}
 }
 
-// about names the side that an error is about, in the place of a field of a job, which there is none of.
-func about(name string, err error) error {
+// about names the side that an error is about, by its place in a job if it has one.
+func about(name, place string, spec drover.Source, err error) error {
 	var e *drover.Error
 	if !errors.As(err, &e) || e.Field == "" {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	named := *e
-	if strings.HasPrefix(e.Field, "source.") {
+	if named.Field = ""; place != "" {
+		connector := spec.Connector()
+		named.Field = place + "." + connector + "." + strings.TrimPrefix(strings.TrimPrefix(e.Field, "source."), connector+".")
+	} else if strings.HasPrefix(e.Field, "source.") {
 		named.Hint = "" // it is about a job file
 	}
-	named.Field, named.Message = "", name+": "+e.Message
+	named.Message = name + ": " + e.Message
 	return &named
 }
 
@@ -111,6 +133,8 @@ type pair struct {
 type comparison struct {
 	o    Options
 	l, r *side
+	// within holds the keys of the left that are compared; nil for all.
+	within *side
 	// pairs has the key's columns first, in the order of Options.Key.
 	pairs []pair
 	keys  int
@@ -137,19 +161,16 @@ func match(o Options, l, r *side) (*comparison, error) {
 		c.pairs = append(c.pairs, p)
 	}
 	c.keys = len(c.pairs)
-	named := func(names []string, column string) bool {
-		return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, column) })
-	}
 	for _, i := range o.Ignore {
 		if l.schema.Index(i) < 0 && r.schema.Index(i) < 0 {
 			return nil, drover.Errorf(drover.Invalid, "neither side has a column %q to ignore", i)
 		}
-		if named(o.Key, i) {
+		if contains(o.Key, i) {
 			return nil, drover.Errorf(drover.Invalid, "column %s is part of the key and cannot be ignored", i)
 		}
 	}
 	for _, lc := range l.schema {
-		if named(o.Key, lc.Name) || named(o.Ignore, lc.Name) {
+		if contains(o.Key, lc.Name) || contains(o.Ignore, lc.Name) || contains(o.Skip, lc.Name) {
 			continue
 		}
 		i := r.schema.Index(lc.Name)
@@ -165,7 +186,7 @@ func match(o Options, l, r *side) (*comparison, error) {
 		c.pairs = append(c.pairs, p)
 	}
 	for _, rc := range r.schema {
-		if l.schema.Index(rc.Name) < 0 && !named(o.Ignore, rc.Name) {
+		if l.schema.Index(rc.Name) < 0 && !contains(o.Ignore, rc.Name) && !contains(o.Skip, rc.Name) {
 			c.found.OnlyRight = append(c.found.OnlyRight, rc.Name)
 		}
 	}
@@ -196,6 +217,11 @@ func (c *comparison) pair(lc, rc drover.Column) (pair, bool) {
 	numeric := func(k kind) bool { return exact(k) || k.class == float || k.class == text }
 	p.float = ok && (lk.class == float && numeric(rk) || rk.class == float && numeric(lk))
 	return p, ok
+}
+
+// contains reports whether names has a column, as DuckDB compares names.
+func contains(names []string, column string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, column) })
 }
 
 // typeOf is a column's type in its own system's words.
@@ -241,11 +267,18 @@ func (c *comparison) run(ctx context.Context) (_ *Result, err error) {
 		return nil, err
 	}
 	defer c.s.Close()
-	for _, s := range []*side{c.l, c.r} {
+	sides := []*side{c.l, c.r}
+	if c.within != nil {
+		sides = append(sides, c.within)
+	}
+	for _, s := range sides {
 		if err := s.begin(ctx, c.o); err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, s.end()) }()
+	}
+	if err := c.limit(ctx); err != nil {
+		return nil, err
 	}
 	if err := c.hash(ctx); err != nil {
 		return nil, err

@@ -23,6 +23,8 @@ type Field struct {
 	Bytes bool
 	// Age says that an integer is a time in nanoseconds, written in weeks, days or less: the tag `unit:"age"`.
 	Age bool
+	// Chunks says that an integer counts chunks, and may be written with the word: the tag `unit:"chunks"`.
+	Chunks bool
 }
 
 // Fields returns the keys of a struct type in the order of its declaration. A field with the tag `jsonschema:"-"` is for programs only.
@@ -34,7 +36,7 @@ func Fields(t reflect.Type) []Field {
 		if key == "" || key == "-" || sf.Tag.Get("jsonschema") == "-" || !sf.IsExported() {
 			continue
 		}
-		f := Field{Key: key, Index: i, Type: sf.Type, Bytes: sf.Tag.Get("unit") == "bytes", Age: sf.Tag.Get("unit") == "age"}
+		f := Field{Key: key, Index: i, Type: sf.Type, Bytes: sf.Tag.Get("unit") == "bytes", Age: sf.Tag.Get("unit") == "age", Chunks: sf.Tag.Get("unit") == "chunks"}
 		for option := range strings.SplitSeq(sf.Tag.Get("jsonschema"), ",") {
 			name, value, _ := strings.Cut(option, "=")
 			switch name {
