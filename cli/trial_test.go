@@ -152,6 +152,28 @@ func TestTestNeedsATruth(t *testing.T) {
 	}
 }
 
+func TestTestLeavesTheRejectsSinkAlone(t *testing.T) {
+	d := orders(t)
+	d.write(t, "data/3.csv", "id,city,paid\n1,n/a,1\n")
+	d.write(t, "truth.csv", "id,city,paid\n")
+	d.write(t, "job.yaml", `name: orders
+source: {files: {path: data/3.csv}}
+steps: [{set: {city: "CAST(city AS INTEGER)"}}]
+sink: {files: {path: out/}}
+rejects: {files: {path: rejects/}}
+test: {truth: {files: {path: truth.csv}}, key: [id]}
+`)
+	r := d.drover(t, "test", "job.yaml")
+	if r.code != exitDone || !contains(r.stdout, "1 row that a run would send to") {
+		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	for _, f := range d.files(t) {
+		if contains(f, "rejects") || contains(f, "out") {
+			t.Errorf("it left %s", f)
+		}
+	}
+}
+
 // The result is what the sink's table would hold: with its casts, and with columns that DuckDB cannot read left out.
 func TestTestOfAPostgresJob(t *testing.T) {
 	url := pgtest.Database(t)
