@@ -57,11 +57,11 @@ Exit codes: 0 the result is the truth; 4 it differs; 1 chunks failed; 2 and 3 as
 			case f.samples < 0:
 				return usage(cmd, "--samples %d: it must be 0 or more", f.samples)
 			}
-			file, err := a.load(args[0], f.set)
+			file, err := a.load(args, f.set)
 			if err != nil {
 				return err
 			}
-			return file.Locate(a.test(cmd.Context(), args[0], file, f))
+			return file.Locate(a.test(cmd.Context(), file.Name, file, f))
 		},
 	}
 	fs := cmd.Flags()

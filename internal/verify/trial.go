@@ -95,6 +95,7 @@ func sinksOf(truth drover.Source) (empty, write drover.Sink, err error) {
 }
 
 func (t *Trial) prepare(ctx context.Context, o TrialOptions) (err error) {
+	t.Job.Frame.Steps = declared(ctx, o)
 	b, err := bind.Bind(ctx, unchecked(o.Registry), t.Job, o.Env)
 	if err != nil {
 		return err
@@ -171,6 +172,36 @@ func (t *Trial) fit(ctx context.Context, o TrialOptions, source connector.Source
 			return err
 		}
 	}
+}
+
+// declared is the job's steps. What a function at their end returns is what the job's sink has columns for (exactness.md 26), which the
+// trial's sink cannot say.
+func declared(ctx context.Context, o TrialOptions) []drover.Step {
+	steps := slices.Clone(o.Job.Frame.Steps)
+	if len(steps) == 0 {
+		return steps
+	}
+	last := &steps[len(steps)-1]
+	if last.Python == "" && last.Go == "" || last.Schema != nil {
+		return steps
+	}
+	sink, err := o.Registry.OpenSink(ctx, o.Job.Sink, o.Env)
+	if err != nil {
+		return steps // assigned tells
+	}
+	defer sink.Close() //nolint:errcheck // it was only asked
+	targeter, ok := sink.(connector.Targeter)
+	if !ok {
+		return steps
+	}
+	columns, err := targeter.Target(ctx)
+	if err != nil || slices.ContainsFunc(columns, func(c drover.Column) bool { return c.Type == "" }) {
+		return steps
+	}
+	for _, c := range columns {
+		last.Schema = append(last.Schema, drover.Pair{Key: c.Name, Value: c.Type})
+	}
+	return steps
 }
 
 // assigned asks the job's sink how its target would cast the result. A sink that does not answer is no reason not to test.
