@@ -16,6 +16,8 @@ type Job struct {
 	Limits   Limits
 	// Rejects takes the rows that cannot be converted or stored. Nil: such a row fails its chunk.
 	Rejects *Rejects
+	// Expect must hold of the rows before they are published. It is not part of a job's meaning.
+	Expect []Expectation
 	// Keep is how long runs that are over stay in the ledger: each run that finishes removes the job's older ones. 0 keeps them all. It is
 	// not part of a job's meaning.
 	Keep time.Duration

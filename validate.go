@@ -20,6 +20,7 @@ const maxName = 63
 //	Validate() error                         // Field relative to the value: "table"
 //	ValidateChunking(drover.Chunking) error  // Field relative to the chunking: "files"
 //	KeepsRows() bool                         // of a sink: a run adds to what earlier runs wrote
+//	CommitsEarly() bool                      // of a sink: rows are visible before the run is over
 func (j Job) Validate() error {
 	if err := validateName(j.Name); err != nil {
 		return err
@@ -58,6 +59,9 @@ func (j Job) Validate() error {
 	}
 	if err := j.Rejects.validate(); err != nil {
 		return under("rejects", err)
+	}
+	if err := j.validateExpect(); err != nil {
+		return err
 	}
 	if err := j.Limits.validate(); err != nil {
 		return under("limits", err)

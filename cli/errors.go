@@ -10,10 +10,12 @@ import (
 	"strings"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/expect"
 	"github.com/droverdata/drover/internal/human"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/monitor"
 	"github.com/droverdata/drover/internal/redact"
+	"github.com/droverdata/drover/internal/run"
 	"github.com/spf13/cobra"
 )
 
@@ -69,6 +71,8 @@ type runErrors struct {
 	Job    string          `json:"job"`
 	State  ledger.RunState `json:"state"`
 	Errors []chunkError    `json:"errors"`
+	// Broken are the expectations for which the run failed.
+	Broken []expect.Broken `json:"broken_expectations,omitempty"`
 	// Retry is the command that tries just these again; empty if there are none.
 	Retry string `json:"retry,omitempty"`
 }
@@ -85,7 +89,12 @@ func (a *app) showErrors(ctx context.Context, l ledger.Ledger, id, ledgerFlag st
 		}
 		found.Errors = append(found.Errors, chunkError{c.Stage, c.ID, c.Key, c.Attempts, c.Losses, c.Worker, c.Error})
 	}
-	if len(found.Errors) > 0 && r.State != ledger.Abandoned && r.State != ledger.Finished {
+	if r.State == ledger.Failed {
+		if found.Broken, err = run.BrokenOf(r); err != nil {
+			return err
+		}
+	}
+	if len(found.Errors)+len(found.Broken) > 0 && r.State != ledger.Abandoned && r.State != ledger.Finished {
 		if found.Retry, err = a.retryCommand(ctx, l, r); err != nil {
 			return err
 		}
@@ -122,6 +131,9 @@ func (a *app) retryCommand(ctx context.Context, l ledger.Ledger, r ledger.Run) (
 
 func (f runErrors) text() string {
 	var b strings.Builder
+	if len(f.Broken) > 0 {
+		return f.brokenText()
+	}
 	if len(f.Errors) == 0 {
 		return fmt.Sprintf("run %s of %s has no failed chunks\n", f.Run, f.Job)
 	}
@@ -150,6 +162,18 @@ func (f runErrors) text() string {
 	if f.Retry != "" {
 		fmt.Fprintf(&b, "\n%s\n", human.Line("retry only these", f.Retry))
 	}
+	return b.String()
+}
+
+// brokenText is about a run that has no failed chunks, as all that were staged were needed to find out.
+func (f runErrors) brokenText() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\n", human.Line("run "+f.Run, fmt.Sprintf("%s: %s failed on what is staged", f.Job, human.Plural(int64(len(f.Broken)), "expectation"))))
+	for _, e := range f.Broken {
+		lines := monitor.BrokenExpectation(monitor.ExpectationFailed{Expectation: e.Expectation, Message: e.Message, Rows: e.Rows, Samples: e.Samples})
+		fmt.Fprintf(&b, "%s\n", strings.Join(lines, "\n"))
+	}
+	fmt.Fprintf(&b, "\n%s\n", human.Line("check them again", f.Retry))
 	return b.String()
 }
 

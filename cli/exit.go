@@ -22,7 +22,7 @@ import (
 // Exit codes, as docs/commands.md lists them.
 const (
 	exitDone        = 0
-	exitErrors      = 1 // the run ended with failed chunks, or more rejects than it may have
+	exitErrors      = 1 // the run ended with failed chunks, more rejects than it may have, or broken expectations
 	exitUsage       = 2 // the job file or the command line is wrong
 	exitRefused     = 3 // a source, sink, ledger or engine cannot be reached or refused
 	exitDifferent   = 4 // test or diff found a difference

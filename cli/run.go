@@ -49,8 +49,9 @@ on (on a shared ledger), resumes one that was interrupted, or lists again what f
 Results go to standard output, progress and errors to standard error. Ctrl-C once finishes what is in flight and
 stops; twice stops now. Either way the same command goes on.
 
-Exit codes: 0 every chunk finished and published; 1 the run ended with failed chunks or too many rejects; 2 the job
-file or the command line is wrong; 3 a source, sink, ledger or engine cannot be reached or refused; 130 interrupted, resumable.`,
+Exit codes: 0 every chunk finished and published; 1 the run ended with failed chunks, too many rejects, or rows that
+broke an expectation; 2 the job file or the command line is wrong; 3 a source, sink, ledger or engine cannot be reached
+or refused; 130 interrupted, resumable.`,
 		Example: `  drover run taxi.yaml
   drover run taxi.yaml --dry-run                      everything but writing
   drover run taxi.yaml --memory 2GiB --workers 4

@@ -244,6 +244,15 @@ type Sink interface {
 	Close() error
 }
 
+// Stager is a Sink that keeps the rows of a run out of sight until Publish, and can read them back before. It is optional.
+type Stager interface {
+	// StagedState is what Staged needs to know of a run's receipts.
+	StagedState(run Run, receipts iter.Seq2[Receipt, error]) (json.RawMessage, error)
+	// Staged makes the rows readable as the one chunk of a relation: output's columns, in the values that they were staged with. Chunk may be
+	// called once for every query. It serves a run whose publish has begun, too.
+	Staged(ctx context.Context, session *duck.Session, run Run, output drover.Schema, state json.RawMessage) (Relation, error)
+}
+
 // Pruner is a Sink whose target keeps something of runs that are over. It is optional.
 type Pruner interface {
 	// Prune removes what old runs left beside the data: staged rows and files of those that were given up, receipts of those that are closed.

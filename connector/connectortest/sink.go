@@ -7,6 +7,7 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/step"
 )
 
 // SinkCase is one way to write with a connector.
@@ -48,6 +49,7 @@ func Sink(t *testing.T, c SinkCase) {
 		"AbortClosesTheRun":                   abortCloses,
 		"BeginTwice":                          beginTwice,
 		"ZeroRows":                            zeroRows,
+		"StagedRowsAreReadBack":               stagedRows,
 		"Rule8AChunkNeverLandsBesideItsParts": lateWhole,
 		"Rule8AChunkThatCommittedIsNotSplit":  committedWhole,
 		"IdentityIsStable":                    sinkIdentity,
@@ -231,6 +233,51 @@ func zeroRows(t *testing.T, c SinkCase) {
 	}
 	r.publish()
 	equal(t, "published", c.Rows(t, spec), nil)
+}
+
+// stagedRows: what a Stager reads back before publish is what readers see after it.
+func stagedRows(t *testing.T, c SinkCase) {
+	r, _ := c.begin(t)
+	stager, ok := r.sink.(connector.Stager)
+	if !ok || !c.Staged {
+		t.Logf("%T shows rows early, or does not read them back", r.sink)
+		return
+	}
+	look := func(what string, want []string) {
+		t.Helper()
+		state, err := stager.StagedState(r.id, r.receipts())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := session(t)
+		rel, err := stager.Staged(t.Context(), s, r.id, c.Output, state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := rel.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		for range 2 {
+			equal(t, what, Lines(t, s, "SELECT * EXCLUDE ("+step.Tag+") FROM "+rel.Chunk(0)), want)
+		}
+		if types, err := s.Describe(t.Context(), "SELECT * EXCLUDE ("+step.Tag+") FROM "+rel.Chunk(0)); err != nil {
+			t.Error(err)
+		} else {
+			for i, column := range c.Output {
+				if types[i].Name != column.Name || types[i].Type != column.Type {
+					t.Errorf("column %d is %s %s, want %s %s", i, types[i].Name, types[i].Type, column.Name, column.Type)
+				}
+			}
+		}
+	}
+	look("nothing staged", nil)
+	r.write(r.chunks[1])
+	look("no rows staged", nil)
+	r.write(r.chunks[2:]...)
+	r.write(r.chunks[0])
+	look("staged", c.want(t))
 }
 
 func sinkIdentity(t *testing.T, c SinkCase) {

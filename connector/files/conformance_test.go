@@ -15,6 +15,7 @@ func TestSinkConformance(t *testing.T) {
 		"parquet":     {Mode: Append},
 		"partitioned": {Mode: Overwrite, Partition: []string{"day"}, MaxRowsPerFile: 2},
 		"arrow":       {Format: formatArrow},
+		"csv":         {Format: formatCSV, Compression: "gzip"},
 		"json":        {Format: formatJSON, MaxRowsPerFile: 1000},
 	} {
 		t.Run(name, func(t *testing.T) {

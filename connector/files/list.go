@@ -41,6 +41,8 @@ type file struct {
 	Rel   string `json:"path"`
 	Size  int64  `json:"size"`
 	MTime int64  `json:"mtime"` // nanoseconds since 1970
+	// at is where a file lies that is staged and not yet there, as an absolute path.
+	at string
 }
 
 // resolve finds out what each path of a source is. A path that exists is taken by its letters, glob characters or not.
@@ -93,6 +95,9 @@ func at(err error, field string) error {
 
 // path returns the file's absolute path.
 func (f file) path(roots []root) string {
+	if f.at != "" {
+		return f.at
+	}
 	return filepath.Join(roots[f.Root].Base, filepath.FromSlash(f.Rel))
 }
 

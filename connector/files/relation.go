@@ -224,7 +224,7 @@ func (r *relation) of(chunks []int) string {
 		}
 	}
 	var selects []string
-	if len(parts) > 0 {
+	if len(parts) > 0 || len(keyed) == 0 {
 		selects = append(selects, r.union(parts))
 	}
 	if len(keyed) > 0 {

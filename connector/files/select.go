@@ -1,6 +1,7 @@
 package files
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -167,9 +168,9 @@ func (r *relation) reader(sh drover.Schema, parts []part) string {
 	switch r.sv.Format {
 	case formatCSV:
 		return fmt.Sprintf("read_csv(%s, hive_partitioning=false, compression=%s, %s, columns=%s)",
-			literals(paths), duck.Literal("auto"), r.sv.Dialect.options(), r.columns(sh, parts[0].piece))
+			literals(paths), duck.Literal(cmp.Or(r.sv.staged, "auto")), r.sv.Dialect.options(), r.columns(sh, parts[0].piece))
 	case formatJSON:
-		return fmt.Sprintf("read_json(%s, format='auto', hive_partitioning=false, columns=%s)", literals(paths), r.columns(sh, parts[0].piece))
+		return fmt.Sprintf("read_json(%s, format='auto', hive_partitioning=false, compression=%s, columns=%s)", literals(paths), duck.Literal(cmp.Or(r.sv.staged, "auto_detect")), r.columns(sh, parts[0].piece))
 	}
 	return fmt.Sprintf("read_parquet(%s, hive_partitioning=false, union_by_name=false)", literals(paths))
 }
@@ -179,7 +180,7 @@ func (r *relation) columns(sh drover.Schema, p piece) string {
 	cols := make([]string, len(sh))
 	for i, c := range sh {
 		typ := "VARCHAR"
-		if j := r.schema.Index(c.Name); j >= 0 && !r.checks(p, c.Name) {
+		if j := r.schema.Index(c.Name); j >= 0 && !r.checks(p, c.Name) && (r.sv.staged == "" || r.sv.Format != formatCSV) {
 			typ = r.schema[j].Type
 		}
 		cols[i] = duck.Literal(c.Name) + ": " + duck.Literal(typ)

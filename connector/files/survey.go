@@ -33,6 +33,8 @@ type survey struct {
 	Digest string `json:"digest"`
 
 	schema drover.Schema
+	// staged is set where the files are a sink's own, of a run: how their texts are compressed, which their names do not say.
+	staged string
 }
 
 // listing digests a list of files: names, sizes, times.

@@ -81,6 +81,9 @@ func (b *Bound) bind(ctx context.Context, reg connector.Registry, env connector.
 	if err := b.openSink(ctx, reg, env); err != nil {
 		return err
 	}
+	if _, ok := b.Sink.(connector.Stager); !ok && len(job.Expect) > 0 {
+		return drover.Errorf(drover.Invalid, "%s cannot read back what it stages, which expect needs", job.Sink).WithField("expect")
+	}
 	if c, ok := b.Sink.(connector.SourceChecker); ok {
 		if err := c.CheckSource(b.Source); err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/calls"
 	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/expect"
 	"github.com/droverdata/drover/internal/step"
 	sqlstep "github.com/droverdata/drover/internal/step/sql"
 )
@@ -59,7 +60,7 @@ func (b *Bound) compile(ctx context.Context, reg connector.Registry, env connect
 		if !c.Program.RowWise && b.Job.Frame.Chunk.IsZero() {
 			return needsChunk(c.Program.Why, c.Opaque, "sql")
 		}
-		return nil
+		return b.bindExpect(ctx, session)
 	}
 	last := functions[len(functions)-1].Step
 	b.Output = computed(c.Output)
@@ -70,7 +71,13 @@ func (b *Bound) compile(ctx context.Context, reg connector.Registry, env connect
 	for i := range functions {
 		functions[i].Before.Where = nil
 	}
-	return nil
+	return b.bindExpect(ctx, session)
+}
+
+// bindExpect holds the expectations against the columns of the output.
+func (b *Bound) bindExpect(ctx context.Context, session *duck.Session) error {
+	_, err := expect.Bind(ctx, session, b.Job.Expect, b.Output)
+	return err
 }
 
 // needsChunk refuses a job that sees one chunk at a time and does not say what a chunk is: what it holds is part of such a job's answer

@@ -47,6 +47,10 @@ func (d *decoder) decode(n *node, v reflect.Value, path string, f vocabulary.Fie
 		return d.pairs(n, v, path, f)
 	case t == stepsType:
 		return d.steps(n, v, path, f)
+	case t == expectType:
+		return d.expectations(n, v, path, f)
+	case t == acceptedType:
+		return d.accepted(n, v, path, f)
 	case t == sourceType:
 		part, err := connectorPart(d, n, path, f, newSourceSpec)
 		v.Set(reflect.ValueOf(sourcePart{part}))

@@ -52,6 +52,7 @@ func TestTheDocumentationHasEveryKey(t *testing.T) {
 		"steps":     reflect.TypeFor[drover.Step](),
 		"limits":    reflect.TypeFor[drover.Limits](),
 		"test":      reflect.TypeFor[testPart](),
+		"expect":    reflect.TypeFor[drover.Expectation](),
 	}
 	rejects := documented(t, string(text), "rejects")
 	if diff := cmp.Diff([]string{"files", "max"}, rejects[:2]); diff != "" {

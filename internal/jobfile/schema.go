@@ -80,6 +80,10 @@ func (b *schemaBuilder) mapType(t reflect.Type) *jsonschema.Schema {
 		step := b.object(reflect.TypeFor[drover.Step]())
 		step.AnyOf = oneOperation(step)
 		return &jsonschema.Schema{Type: "array", Items: step}
+	case expectType:
+		return b.expectSchema()
+	case acceptedType:
+		return b.acceptedSchema()
 	case sourceType:
 		return connectorSchema(b, newSourceSpec)
 	case sinkType:
@@ -167,7 +171,7 @@ func (b *schemaBuilder) property(s *jsonschema.Schema, f vocabulary.Field) *json
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{s, variable}}
 	case kind == reflect.String:
 		return textSchema()
-	case f.Type == stringsType || f.Type == pairsType:
+	case f.Type == stringsType || f.Type == pairsType || f.Type == acceptedType:
 		return s
 	case kind == reflect.Slice && f.Type.Elem().Kind() == reflect.String:
 		return b.list(textSchema())

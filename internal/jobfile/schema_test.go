@@ -147,6 +147,7 @@ func TestCommentsAreThoseOfTheTypes(t *testing.T) {
 	add(reflect.TypeFor[drover.Chunking]())
 	add(reflect.TypeFor[drover.Limits]())
 	add(reflect.TypeFor[drover.Rejects]())
+	add(reflect.TypeFor[drover.Expectation]())
 	dirs := []string{"."}
 	for name, d := range registry() {
 		dirs = append(dirs, "connector/"+name)
@@ -157,7 +158,7 @@ func TestCommentsAreThoseOfTheTypes(t *testing.T) {
 	found := map[string]string{}
 	for _, dir := range dirs {
 		var r jsonschema.Reflector
-		for _, file := range []string{"frame.go", "step.go", "job.go", "spec.go"} {
+		for _, file := range []string{"frame.go", "step.go", "job.go", "expect.go", "spec.go"} {
 			if _, err := os.Stat(path.Join(dir, file)); err == nil {
 				if err := r.AddGoComments(module, path.Join(dir, file)); err != nil {
 					t.Fatal(err)

@@ -44,7 +44,7 @@ func (d *decoder) structure(n *node, v reflect.Value, path string, f vocabulary.
 
 // optional says that a key without a value means the same as no key: a section whose lines are all commented out.
 func optional(f vocabulary.Field) bool {
-	return !f.Required && (f.Type.Kind() == reflect.Struct || f.Type == stepsType || f.Type == varsType)
+	return !f.Required && (f.Type.Kind() == reflect.Struct || f.Type == stepsType || f.Type == expectType || f.Type == varsType)
 }
 
 // unknown refuses a key.

@@ -108,6 +108,21 @@ type Draining struct {
 	Running int `json:"running"`
 }
 
+// Checking says that every chunk is finished and what is staged is held against the job's expectations.
+type Checking struct {
+	Expectations int `json:"expectations"`
+}
+
+// ExpectationFailed says that the staged rows broke an expectation, and so nothing is published.
+type ExpectationFailed struct {
+	// Expectation is as in the job: "unique: [id]".
+	Expectation string `json:"expectation"`
+	Message     string `json:"message"`
+	// Rows is how many rows break it, where it is about single ones, and Samples are some of them.
+	Rows    int64    `json:"rows,omitempty"`
+	Samples []string `json:"samples,omitempty"`
+}
+
 // Publishing says that every chunk is finished and the result is being made visible.
 type Publishing struct {
 	Sink string `json:"sink"`
@@ -140,13 +155,15 @@ type Ended struct {
 	DryRun      bool `json:"dry_run,omitempty"`
 }
 
-func (Planned) event() string     { return "planned" }
-func (Opened) event() string      { return "opened" }
-func (Merging) event() string     { return "merging" }
-func (Progress) event() string    { return "progress" }
-func (ChunkFailed) event() string { return "chunk_failed" }
-func (Warning) event() string     { return "warning" }
-func (Printed) event() string     { return "printed" }
-func (Draining) event() string    { return "draining" }
-func (Publishing) event() string  { return "publishing" }
-func (Ended) event() string       { return "ended" }
+func (Planned) event() string           { return "planned" }
+func (Opened) event() string            { return "opened" }
+func (Merging) event() string           { return "merging" }
+func (Progress) event() string          { return "progress" }
+func (ChunkFailed) event() string       { return "chunk_failed" }
+func (Warning) event() string           { return "warning" }
+func (Printed) event() string           { return "printed" }
+func (Draining) event() string          { return "draining" }
+func (Publishing) event() string        { return "publishing" }
+func (Checking) event() string          { return "checking" }
+func (ExpectationFailed) event() string { return "expectation_failed" }
+func (Ended) event() string             { return "ended" }

@@ -17,6 +17,7 @@ type story struct {
 	next     Next
 	failures []string
 	unshown  int
+	broken   []ExpectationFailed
 }
 
 // lines returns the text of an event; none for a Progress.
@@ -40,6 +41,10 @@ func (s *story) lines(e Event) []string {
 		return []string{human.Line("  "+e.Chunk, e.Line)}
 	case Draining:
 		return []string{human.Line("stopping", fmt.Sprintf("%s in flight will be finished; once more stops at once", human.Plural(int64(e.Running), "task")))}
+	case Checking:
+		return []string{human.Line("checking", human.Plural(int64(e.Expectations), "expectation")+" on what is staged")}
+	case ExpectationFailed:
+		s.broken = append(s.broken, e)
 	case Publishing:
 		return []string{human.Line("publishing", e.Sink)}
 	case Ended:
@@ -149,6 +154,8 @@ func (s *story) ended(e Ended) []string {
 	span := human.Span(time.Duration(e.Seconds * float64(time.Second)))
 	total := fmt.Sprintf("%s rows in %s%s, peak %s", human.Count(e.RowsOut), span, rate, human.Memory(e.PeakMemory))
 	switch {
+	case len(s.broken) > 0 && e.Failed == 0 && !e.Interrupted:
+		return s.endedBroken(e)
 	case e.DryRun && e.Failed == 0 && !e.Interrupted:
 		return []string{human.Line("dry run", fmt.Sprintf("%s read, %s would be written, in %s, peak %s; nothing was written",
 			human.Plural(e.RowsIn, "row"), human.Count(e.RowsOut), span, human.Memory(e.PeakMemory)))}
@@ -191,6 +198,34 @@ func (s *story) endedWithErrors(e Ended) []string {
 	}
 	return append(lines, human.Line("see them", s.next.Errors+" "+e.Run), human.Line("retry only these", s.next.Retry),
 		human.Line("or start afresh", s.next.Afresh))
+}
+
+// endedBroken tells of expectations that failed.
+func (s *story) endedBroken(e Ended) []string {
+	what := human.Plural(e.Finished, "chunk") + " staged, nothing is published"
+	if e.DryRun {
+		what = "nothing was written"
+	}
+	lines := []string{human.Line("error", fmt.Sprintf("%s failed; %s", human.Plural(int64(len(s.broken)), "expectation"), what))}
+	for _, b := range s.broken {
+		lines = append(lines, BrokenExpectation(b)...)
+	}
+	if e.DryRun {
+		return lines
+	}
+	return append(lines,
+		human.Line("see them", s.next.Errors+" "+e.Run),
+		human.Line("once expect: is right", s.next.Retry+"   checks and publishes what is staged"),
+		human.Line("or start afresh", s.next.Afresh))
+}
+
+// BrokenExpectation describes an expectation that failed, with samples below it.
+func BrokenExpectation(b ExpectationFailed) []string {
+	lines := []string{"  " + fmt.Sprintf("%-16s  %s", human.Printable(cut(b.Expectation, longestNote)), human.Printable(cut(b.Message, longestError)))}
+	for _, sample := range b.Samples {
+		lines = append(lines, "    "+human.Printable(sample))
+	}
+	return lines
 }
 
 // figures are a Progress in words, without its chunks: "1.8M rows   228k rows/s   61 MB/s   214 MiB   3s left".

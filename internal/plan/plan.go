@@ -70,6 +70,8 @@ type Plan struct {
 	Stages      []Stage `json:"stages"`
 	// Rejects is where rows go that cannot be converted or stored; nil where they fail their chunk.
 	Rejects *Rejects `json:"rejects,omitempty"`
+	// Expect is what must hold of the rows before they are published, each as a line.
+	Expect []string `json:"expect,omitempty"`
 }
 
 // Rejects is a job's rejects.
@@ -114,7 +116,12 @@ func Make(b Bound) (Plan, error) {
 	if err != nil {
 		return Plan{}, fmt.Errorf("plan the sink: %w", err)
 	}
+	var expectations []string
+	for _, e := range b.Job.Expect {
+		expectations = append(expectations, e.String())
+	}
 	p := Plan{
+		Expect:  expectations,
 		Version: Version, Job: b.Job.Name, Fingerprint: fingerprint, Timezone: zone(b.Job),
 		Stages: []Stage{{
 			Source: src, Chunk: f.Chunk, Input: b.Input, Steps: f.Steps, Program: b.Program, Reads: b.Reads, Reading: b.Reading,

@@ -46,6 +46,16 @@ func (p Plan) WriteText(w io.Writer, t Totals) error {
 		}
 		s.write(&b)
 	}
+	for i, text := range p.Expect {
+		label := ""
+		if i == 0 {
+			label = "expect"
+		}
+		line(&b, label, text)
+	}
+	if len(p.Expect) > 0 {
+		line(&b, "", "checked on what is staged, once every chunk is finished; nothing is published while one fails")
+	}
 	line(&b, "fingerprint", p.Fingerprint)
 	_, err := io.WriteString(w, b.String())
 	return err

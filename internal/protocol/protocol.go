@@ -10,6 +10,7 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/downcast"
+	"github.com/droverdata/drover/internal/expect"
 	"github.com/droverdata/drover/internal/step"
 )
 
@@ -75,6 +76,8 @@ type Task struct {
 	DryRun bool `json:"dry_run,omitempty"`
 	// Profile says what to find out about the task's one chunk, of which nothing is kept: Result.Profile.
 	Profile Finding `json:"profile,omitempty"`
+	// Expect has the task check what the run has staged, and write nothing: Result.Judged. It has no chunks then.
+	Expect *Expect `json:"expect,omitempty"`
 	// Connections is this worker's share of limits.source_connections; 0 means no limit.
 	Connections int `json:"connections,omitempty"`
 }
@@ -94,8 +97,23 @@ type Result struct {
 	Receipts []connector.Receipt `json:"receipts,omitempty"`
 	Error    *drover.Error       `json:"error,omitempty"`
 	Profile  *Profile            `json:"profile,omitempty"`
+	Judged   *Judged             `json:"judged,omitempty"`
 	// Granted is the share of memory that the attempt had, in bytes. The engine sets it, also beside an error.
 	Granted int64 `json:"granted,omitempty"`
+}
+
+// Expect is what a task that checks staged rows needs to know.
+type Expect struct {
+	Expectations []drover.Expectation `json:"expectations"`
+	// State is connector.Stager.StagedState's.
+	State json.RawMessage `json:"state,omitempty"`
+}
+
+// Judged is what such a task found.
+type Judged struct {
+	// Rows is how many rows are staged.
+	Rows   int64           `json:"rows"`
+	Broken []expect.Broken `json:"broken,omitempty"`
 }
 
 // Finding is what a task that keeps nothing looks for.

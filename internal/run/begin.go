@@ -219,18 +219,30 @@ func (r *runner) resume(ctx context.Context) error {
 	if err := r.evictDead(ctx); err != nil {
 		return err
 	}
-	state, err := r.bound.Source.Begin(ctx, r.o.Job.Frame.Chunk, r.doc.SourceState)
-	if err != nil {
+	if err := r.resumeSource(ctx); err != nil {
 		return err
 	}
-	r.doc.SourceState = state
 	if r.o.DryRun {
 		return nil
 	}
+	var err error
 	if r.doc.SinkState, err = r.bound.Sink.Begin(ctx, r.sinkRun(r.doc.SinkState), r.plan.Stages[0].Output); err != nil {
 		return err
 	}
 	return r.resumeRejects(ctx)
+}
+
+// resumeSource takes the source up, unless all of it has been read: a snapshot that has ended is nothing to a run that is left to be published.
+func (r *runner) resumeSource(ctx context.Context) error {
+	t, err := r.ledger.Totals(ctx, r.run.UID, 0)
+	if err != nil {
+		return fmt.Errorf("read the run's totals from the ledger: %w", err)
+	}
+	if n := t.Total(); n > 0 && t.Chunks[ledger.ChunkFinished] == n {
+		return nil
+	}
+	r.doc.SourceState, err = r.bound.Source.Begin(ctx, r.o.Job.Frame.Chunk, r.doc.SourceState)
+	return err
 }
 
 // sameEnds checks that this process sees the source and the target that the run was planned with (exactness.md 2).
@@ -281,6 +293,9 @@ func (r *runner) retryErrors(ctx context.Context) error {
 		if err := r.ledger.SetDoc(ctx, r.run.UID, fresh.Fingerprint, data); err != nil {
 			return fmt.Errorf("record the mended steps: %w", err)
 		}
+	}
+	if err := r.forgetJudgement(ctx); err != nil {
+		return err
 	}
 	if _, err := r.ledger.RetryErrors(ctx, r.run.UID, r.onlyKeys()); err != nil {
 		return fmt.Errorf("return failed chunks to pending: %w", err)

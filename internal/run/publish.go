@@ -19,6 +19,9 @@ import (
 // and returned to pending, or that the lease was lost, so there is something to do first.
 func (r *runner) publish(ctx context.Context) (again bool, err error) {
 	if r.o.DryRun {
+		if err := r.judgeRehearsed(ctx); err != nil {
+			return false, err
+		}
 		return false, r.close(ctx, "dry run: nothing was written")
 	}
 	for {
@@ -67,6 +70,9 @@ func (r *runner) publishHeld(ctx context.Context) (again bool, err error) {
 	}
 	if len(gone) > 0 {
 		r.events.send(monitor.Warning{Text: fmt.Sprintf("%d finished chunks are gone from %s and are done again", len(gone), r.o.Job.Sink)})
+		if err := r.forgetJudgement(ctx); err != nil {
+			return false, err
+		}
 		if err := r.ledger.Reopen(ctx, r.run.UID, last, gone, "gone from the target"); err != nil {
 			return false, fmt.Errorf("return lost chunks to pending: %w", err)
 		}
@@ -76,6 +82,9 @@ func (r *runner) publishHeld(ctx context.Context) (again bool, err error) {
 		return false, err
 	}
 	if err := r.verifyRejects(ctx); err != nil {
+		return false, err
+	}
+	if pass, err := r.judge(ctx); err != nil || !pass {
 		return false, err
 	}
 	r.events.send(monitor.Publishing{Sink: r.o.Job.Sink.String()})

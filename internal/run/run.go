@@ -13,6 +13,7 @@ import (
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/bind"
 	"github.com/droverdata/drover/internal/engine"
+	"github.com/droverdata/drover/internal/expect"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/monitor"
 	"github.com/droverdata/drover/internal/plan"
@@ -88,6 +89,8 @@ type Summary struct {
 	Files        int64   `json:"files"`
 	Seconds      float64 `json:"seconds"`
 	Workers      int     `json:"workers"`
+	// Broken are the expectations for which the run failed.
+	Broken []expect.Broken `json:"broken_expectations,omitempty"`
 	// PeakMemoryBytes is the highest memory of driver and workers together (sum of Pss), as it was measured here.
 	PeakMemoryBytes int64 `json:"peak_memory_bytes"`
 }
@@ -273,6 +276,10 @@ func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error)
 		RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut, RowsScanned: t.RowsScanned, RowsRejected: t.RowsRejected, Files: kept.Files,
 		Seconds: time.Since(r.begun).Seconds(), Workers: slots, PeakMemoryBytes: max(t.PeakMemory, r.events.peakMemory()),
 	}
+	if run.State == ledger.Failed || r.o.DryRun {
+		s.Broken = kept.Broken
+		r.tellBroken(kept.Broken)
+	}
 	merge := Counts{}
 	if len(kept.Plan.Stages) > 1 {
 		m, err := r.ledger.Totals(ctx, r.run.UID, 1)
@@ -301,8 +308,10 @@ func countsOf(t ledger.Totals) Counts {
 	}
 }
 
-// Failed reports whether the run ended with failed chunks.
-func (s Summary) Failed() bool { return s.Chunks.Error > 0 || s.Merge != nil && s.Merge.Error > 0 }
+// Failed reports whether the run ended with failed chunks or broken expectations.
+func (s Summary) Failed() bool {
+	return len(s.Broken) > 0 || s.Chunks.Error > 0 || s.Merge != nil && s.Merge.Error > 0
+}
 
 // env is what the driver's connectors may use. resume says that an unfinished run of the job exists.
 func (o Options) env(resume bool) connector.Env {
@@ -331,4 +340,7 @@ type doc struct {
 	Host         string   `json:"host"`
 	// Files is how many files were published.
 	Files int64 `json:"files,omitempty"`
+	// Passed says that the staged rows met the expectations, and publish may have begun; Broken is which of them they broke.
+	Passed bool            `json:"passed,omitempty"`
+	Broken []expect.Broken `json:"broken,omitempty"`
 }

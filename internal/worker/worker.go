@@ -89,14 +89,21 @@ func (w *Worker) Close() error {
 func (w *Worker) Execute(ctx context.Context, task protocol.Task, progress func(protocol.Progress)) protocol.Result {
 	w.makeRoom(task)
 	m := startMeter(w.watch(task), progress)
-	receipts, err := w.execute(ctx, task, m)
+	var receipts []connector.Receipt
+	var judged *protocol.Judged
+	var err error
+	if task.Expect != nil {
+		judged, err = w.judge(ctx, task)
+	} else {
+		receipts, err = w.execute(ctx, task, m)
+	}
 	peak := m.stop()
 	for i := range receipts {
 		if receipts[i].Token == task.Token {
 			receipts[i].PeakMemory = peak
 		}
 	}
-	result := protocol.Result{Receipts: receipts, Error: protocol.AsError(err)}
+	result := protocol.Result{Receipts: receipts, Judged: judged, Error: protocol.AsError(err)}
 	if w.stage != nil {
 		if p, ok := w.stage.sink.(*profiler); ok {
 			result.Profile = p.measured
@@ -193,14 +200,7 @@ func (w *Worker) enter(ctx context.Context, task protocol.Task) error {
 
 func (w *Worker) openStage(ctx context.Context, task protocol.Task) error {
 	s := w.stage
-	env := connector.Env{
-		Timezone:    task.Timezone,
-		TempDir:     w.tempDir,
-		Application: fmt.Sprintf("drover/%s/%d", task.Run.ID, os.Getpid()),
-		Warn:        func(format string, args ...any) { w.aside.Warn(fmt.Sprintf(format, args...)) },
-		Connections: task.Connections,
-		Memory:      task.Memory,
-	}
+	env := w.env(task)
 	if err := w.openSessions(ctx, task); err != nil {
 		return err
 	}
@@ -265,6 +265,25 @@ func (w *Worker) children() []int {
 		return f.PIDs()
 	}
 	return nil
+}
+
+// env is what the task's connectors may use.
+func (w *Worker) env(task protocol.Task) connector.Env {
+	return connector.Env{
+		Timezone:    task.Timezone,
+		TempDir:     w.tempDir,
+		Application: fmt.Sprintf("drover/%s/%d", task.Run.ID, os.Getpid()),
+		Warn:        func(format string, args ...any) { w.aside.Warn(fmt.Sprintf(format, args...)) },
+		Connections: task.Connections,
+		Memory:      task.Memory,
+	}
+}
+
+// session opens DuckDB with the task's share.
+func (w *Worker) session(ctx context.Context, task protocol.Task) (*duck.Session, error) {
+	return duck.Open(ctx, duck.Options{
+		Memory: memory.Divide(task.Memory).Duck, Threads: task.Threads, TempDir: w.tempDir, Timezone: task.Timezone, Now: task.Now,
+	})
 }
 
 func (s *stage) openSource(ctx context.Context, registry connector.Registry, spec protocol.Spec, env connector.Env) error {
