@@ -96,7 +96,7 @@ type Limits struct {
 	Attempts int `json:"attempts,omitempty" jsonschema:"minimum=1"`
 	// MaxErrors stops the run once so many chunks have ended in error. 0 means never.
 	MaxErrors int `json:"max_errors,omitempty" jsonschema:"minimum=0"`
-	// SourceConnections bounds the connections that read the source at any one time.
+	// SourceConnections bounds the connections that all of drover's processes of one machine have to the source at any one time.
 	SourceConnections int `json:"source_connections,omitempty" jsonschema:"minimum=1"`
 	// ChunkTimeout is how long a function may take for one chunk, such as 10m: then its process is ended, and the attempt has failed.
 	// 0 means for ever.

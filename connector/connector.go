@@ -339,7 +339,7 @@ type Env struct {
 	Warn func(format string, args ...any)
 	// Memory is the process's share of the budget in bytes; 0 means no bound. memory.Divide says how much of it is the connector's.
 	Memory int64
-	// Connections bounds the source connections of this process; 0 means the connector's default.
+	// Connections bounds the connections that all processes of this machine have to the source (limits.source_connections); 0 means no bound.
 	Connections int
 	// Resume says that an unfinished run of the job exists: what is in the target may be that run's own. A sink that refuses a target
 	// with data then leaves that to Begin, which knows the run.

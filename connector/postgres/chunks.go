@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
@@ -140,6 +141,10 @@ func (s *source) Begin(ctx context.Context, c drover.Chunking, prior json.RawMes
 	if w != byPages {
 		return json.Marshal(st)
 	}
+	if s.env.Connections == 1 {
+		return nil, drover.Errorf(drover.Invalid, "%s has no primary key, so one connection keeps the snapshot that its ranges of pages are read in, and tasks need others", d.table.name).
+			WithField("limits.source_connections").WithHint("at least source_connections: 2, or chunk: {by: COLUMN}")
+	}
 	s.env.Warn("%s has no primary key, so its chunks are ranges of pages in one snapshot, which ends with this process: no other process can resume the run. "+
 		"Use chunk: {by: COLUMN}, or add a primary key", d.table.name)
 	conn, err := s.begin(ctx, "")
@@ -178,8 +183,9 @@ func (s *source) hold(conn *pgx.Conn) {
 // Chunks implements connector.Source.
 func (s *source) Chunks(ctx context.Context, c drover.Chunking, data json.RawMessage) iter.Seq2[connector.Chunk, error] {
 	return func(yield func(connector.Chunk, error) bool) {
+		begun := time.Now()
 		if err := s.cut(ctx, c, data, func(ch connector.Chunk) bool { return yield(ch, nil) }); err != nil {
-			yield(connector.Chunk{}, err)
+			yield(connector.Chunk{}, s.explain(err, begun))
 		}
 	}
 }

@@ -143,6 +143,13 @@ func dialReason(err error) string {
 
 // closeConn ends a connection without waiting long for a peer that may be gone.
 func closeConn(conn *pgx.Conn) {
+	if s, ok := conn.PgConn().CustomData()[slotKey].(*slot); ok {
+		delete(conn.PgConn().CustomData(), slotKey) // it may be closed twice
+		defer s.release()
+		if ended(conn) {
+			return
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_ = conn.Close(ctx) // nothing that mattered is in flight

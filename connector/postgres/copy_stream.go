@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector/postgres/pgcopy"
@@ -65,8 +66,10 @@ type keyed struct {
 
 // copyOut starts the statements of a plan on conn. count is called from the stream's goroutine as batches are complete. finished is
 // called at its end, before the last next returns, with the error if any.
-func copyOut(ctx context.Context, conn *pgconn.PgConn, pool *batchPool, p reading, count func([]segment), finished func(error)) *stream {
-	return startStream(ctx, pool, p.fields, p.added, count, func(s *stream) error { return s.run(conn, p.statements) }, finished)
+func (s *source) copyOut(ctx context.Context, conn *pgconn.PgConn, p reading, count func([]segment), finished func(error)) *stream {
+	begun := time.Now()
+	run := func(st *stream) error { return s.explain(st.run(conn, p.statements), begun) }
+	return startStream(ctx, &s.batches, p.fields, p.added, count, run, finished)
 }
 
 // startStream starts a stream that run fills, by Write, with tuples of so many fields.

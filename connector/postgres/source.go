@@ -24,6 +24,8 @@ type source struct {
 	batches batchPool
 	// maxRow is the size of a row above which it is refused before it is read; 0 means no bound.
 	maxRow int64
+	// slots bounds the connections; nil where the job does not.
+	slots *slots
 
 	mu     sync.Mutex
 	idle   []*pgx.Conn
@@ -45,7 +47,15 @@ func openSource(_ context.Context, spec drover.Source, env connector.Env) (conne
 		return nil, fmt.Errorf("open a postgres source: got %T", spec)
 	}
 	shares := memory.Divide(env.Memory)
-	return &source{spec: *s, env: env, maxRow: shares.Row, batches: batchPool{arena: arenaFor(shares.Buffers)}}, nil
+	src := &source{spec: *s, env: env, maxRow: shares.Row, batches: batchPool{arena: arenaFor(shares.Buffers)}}
+	if env.Connections == 0 {
+		return src, nil
+	}
+	cfg, err := config(s.URL, env)
+	if err == nil {
+		src.slots, err = newSlots(cfg, env.Connections, env.Warn)
+	}
+	return src, err
 }
 
 // Close implements connector.Source. The run's snapshot ends with it.
@@ -93,7 +103,7 @@ func (s *source) from(d *description) string {
 // query is the user's query without the semicolon that it may end in.
 func (s *source) query() string { return strings.TrimRight(s.spec.Query, " \t\r\n;") }
 
-// acquire returns an idle connection or a new one; fresh says which.
+// acquire returns an idle connection or a new one; fresh says which. It waits where the job bounds the connections of the machine.
 func (s *source) acquire(ctx context.Context) (conn *pgx.Conn, fresh bool, err error) {
 	s.mu.Lock()
 	if k := len(s.idle) - 1; k >= 0 {
@@ -103,17 +113,32 @@ func (s *source) acquire(ctx context.Context) (conn *pgx.Conn, fresh bool, err e
 	if conn != nil {
 		return conn, false, nil
 	}
+	var held *slot
+	if s.slots != nil {
+		if held, err = s.slots.take(ctx); err != nil {
+			return nil, true, err
+		}
+	}
 	conn, err = connect(ctx, s.spec.URL, s.env)
-	if err == nil && s.maxRow > 0 {
+	if err != nil {
+		if held != nil {
+			held.release()
+		}
+		return nil, true, err
+	}
+	if held != nil {
+		conn.PgConn().CustomData()[slotKey] = held
+	}
+	if s.maxRow > 0 {
 		// A row of COPY is one message, which pgconn would read as a whole.
 		conn.PgConn().Frontend().SetMaxBodyLen(int(min(s.maxRow, maxArena)))
 	}
-	return conn, true, err
+	return conn, true, nil
 }
 
-// release takes a connection back.
+// release takes a connection back. One of a bounded number is closed at once: others may wait for it.
 func (s *source) release(conn *pgx.Conn) {
-	if conn.IsClosed() || conn.PgConn().TxStatus() != 'I' {
+	if s.slots != nil || conn.IsClosed() || conn.PgConn().TxStatus() != 'I' {
 		closeConn(conn)
 		return
 	}
@@ -130,7 +155,8 @@ func (s *source) begin(ctx context.Context, snapshot string, more ...string) (*p
 	}
 	// What the text of keys depends on, and no limit of the role on a transaction that lasts as long as its reader needs.
 	sql += "SET LOCAL intervalstyle = postgres; SET LOCAL bytea_output = hex; SET LOCAL extra_float_digits = 1;\n" +
-		"SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;\n" + strings.Join(more, ";\n")
+		fmt.Sprintf("SET LOCAL statement_timeout = %d; SET LOCAL idle_in_transaction_session_timeout = 0;\n", s.spec.StatementTimeout.Milliseconds()) +
+		strings.Join(more, ";\n")
 	for {
 		conn, fresh, err := s.acquire(ctx)
 		if err != nil {
@@ -163,12 +189,15 @@ func (s *source) describe(ctx context.Context) (*description, error) {
 	if d != nil {
 		return d, nil
 	}
-	conn, err := s.begin(ctx, "")
+	d, err := explained(s, func() (*description, error) {
+		conn, err := s.begin(ctx, "")
+		if err != nil {
+			return nil, err
+		}
+		defer s.end(ctx, conn)
+		return s.read(ctx, conn)
+	})
 	if err != nil {
-		return nil, err
-	}
-	defer s.end(ctx, conn)
-	if d, err = s.read(ctx, conn); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()

@@ -196,7 +196,7 @@ func (r *relation) stream(columns, chunks []int) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return copyOut(r.ctx, conn.PgConn(), &r.src.batches, p, r.count, func(err error) { r.give(conn, err) }), nil
+	return r.src.copyOut(r.ctx, conn.PgConn(), p, r.count, func(err error) { r.give(conn, err) }), nil
 }
 
 // count adds the rows of a batch.

@@ -104,7 +104,7 @@ func (s *source) makeSpool(ctx context.Context, d *description, c drover.Chunkin
 	w := &spoolWriter{path: path, buffers: map[int][]byte{}}
 	defer func() { err = errors.Join(err, w.close()) }()
 	read := reading{statements: []statement{{chunk: manyChunks, sql: sql, field: len(d.columns), null: -1}}, fields: len(d.columns) + 1, added: true}
-	out := copyOut(ctx, conn.PgConn(), &s.batches, read, func([]segment) {}, func(error) {})
+	out := s.copyOut(ctx, conn.PgConn(), read, func([]segment) {}, func(error) {})
 	defer out.close()
 	for {
 		b, err := out.next()

@@ -4,6 +4,7 @@ package postgres
 import (
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/droverdata/drover"
 )
@@ -40,6 +41,8 @@ type Source struct {
 	// Table is "name" or "schema.name", with the parts quoted where SQL would need it.
 	Table string `json:"table,omitempty"`
 	Query string `json:"query,omitempty"`
+	// StatementTimeout is how long a statement that reads may take; 0 means no bound. It is not part of a job's meaning.
+	StatementTimeout time.Duration `json:"statement_timeout,omitempty" unit:"age"`
 }
 
 // Table reads a table.

@@ -119,7 +119,7 @@ func firstTask(job drover.Job, p plan.Plan, state json.RawMessage) (protocol.Tas
 	return protocol.Task{
 		Run:      connector.Run{UID: hex.EncodeToString(uid), ID: "profile", Job: job.Name, StartedAt: now},
 		Stage:    stage,
-		Timezone: job.Timezone, Now: now, Connections: min(1, job.Limits.SourceConnections),
+		Timezone: job.Timezone, Now: now, Connections: job.Limits.SourceConnections,
 	}, nil
 }
 

@@ -78,7 +78,7 @@ type Task struct {
 	Profile Finding `json:"profile,omitempty"`
 	// Expect has the task check what the run has staged, and write nothing: Result.Judged. It has no chunks then.
 	Expect *Expect `json:"expect,omitempty"`
-	// Connections is this worker's share of limits.source_connections; 0 means no limit.
+	// Connections is limits.source_connections, which holds for all processes of a machine together; 0 means no limit.
 	Connections int `json:"connections,omitempty"`
 }
 

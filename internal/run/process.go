@@ -326,7 +326,7 @@ func (p *pool) attempt(ctx context.Context, task ledger.Task) {
 	}
 	result, err := p.o.Engine.Execute(actx, protocol.Task{
 		Run: p.runOf(p.number), Token: task.Token, Stage: p.stage, Chunks: task.Chunks,
-		Timezone: p.o.Job.Timezone, Now: p.run.StartedAt, DryRun: p.o.DryRun, Connections: p.connections(), Memory: p.ask(task),
+		Timezone: p.o.Job.Timezone, Now: p.run.StartedAt, DryRun: p.o.DryRun, Connections: p.o.Job.Limits.SourceConnections, Memory: p.ask(task),
 	}, func(pr protocol.Progress) { p.events.progress(task.Token, pr) })
 	if err == nil && result.Error != nil {
 		err = result.Error
@@ -362,17 +362,6 @@ func (p *pool) finish(ctx context.Context, task ledger.Task, result protocol.Res
 	}
 	p.mu.Unlock()
 	p.events.ended(task.Token, sum(result.Receipts), len(task.Chunks))
-}
-
-// connections is one worker's share of limits.source_connections.
-func (p *pool) connections() int {
-	n := p.o.Job.Limits.SourceConnections
-	if n == 0 {
-		return 0
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return max(1, n/p.slots)
 }
 
 // halt ends the run: err is what the user will be told.
