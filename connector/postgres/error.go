@@ -87,11 +87,13 @@ func kindOfState(code string) drover.Kind {
 		"57P01", "57P02", "57P05", // the server ended the session
 		"57014", "25P02", "25P03", "25P04": // cancelled, or a transaction that the server gave up
 		return drover.Transient
-	case "57P03": // starting up or shutting down
+	case "57P03", // starting up or shutting down
+		"53300": // no connection is left; those who have one will be done
 		return drover.Unreachable
 	case "3D000", "42501", "25006": // no such database, no privilege, read-only server
 		return drover.Refused
-	case "57P04": // the database was dropped
+	case "57P04", // the database was dropped
+		"53400": // a limit that somebody set, such as temp_file_limit
 		return drover.Refused
 	}
 	if len(code) < 2 {

@@ -22,6 +22,8 @@ const (
 	// (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter).
 	baseDelay = 500 * time.Millisecond
 	maxDelay  = 30 * time.Second
+	// outage is how long a run goes on although every attempt finds a server away: restarts and fail-overs take less.
+	outage = time.Minute
 )
 
 // fail records a failed attempt and decides what becomes of its chunks. granted is the memory that it had; stopping says that the run
@@ -61,19 +63,34 @@ func (p *pool) fail(ctx context.Context, task ledger.Task, cause error, granted 
 }
 
 // stuck stops the run when attempt after attempt finds a server away, or itself fenced off: that is no fault of the chunks, which
-// go back to pending.
+// go back to pending. While a server is away nothing is claimed, for longer and longer: other chunks would only find the same.
 func (p *pool) stuck(task ledger.Task, e *drover.Error) bool {
 	if e.Kind != drover.Unreachable && e.Kind != drover.Fenced || voided(e) && len(task.Chunks) > 1 {
 		return false
 	}
+	now := time.Now()
 	p.mu.Lock()
+	if p.inVain == 0 {
+		p.vainSince = now
+	}
 	p.inVain++
 	over := p.inVain >= p.attempts()*p.slots+p.slots
+	if e.Kind == drover.Unreachable {
+		over = over && now.Sub(p.vainSince) >= outage
+		p.rests = now.Add(backoff(p.inVain / p.slots))
+	}
 	p.mu.Unlock()
 	if over {
 		p.halt(e)
 	}
 	return over
+}
+
+// resting reports whether a server was found away a moment ago.
+func (p *pool) resting() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Now().Before(p.rests)
 }
 
 // by is the column that a stage's chunks are cut by, if any.
@@ -119,10 +136,12 @@ func (p *pool) verdict(task ledger.Task, e *drover.Error, stopping bool) ledger.
 		if task.Losses+1 >= lossLimit {
 			f.Verdict = ledger.Final
 		}
+	case e.Kind == drover.Unreachable: // nobody's fault; stuck says how long
+		f.Verdict, f.Delay = ledger.Retry, backoff(0)
 	case mendable(e.Kind):
 		f.Counts = true
 		f.Verdict, f.Delay = ledger.Retry, backoff(task.Attempts)
-		if task.Attempts+1 >= p.attempts() && e.Kind != drover.Unreachable {
+		if task.Attempts+1 >= p.attempts() {
 			f.Verdict = ledger.Final
 		}
 	default:

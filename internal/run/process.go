@@ -84,6 +84,8 @@ type pool struct {
 	finals   int                               // chunks that ended in error here
 	asks     map[int64]int64                   // memory that chunks need, by ID: they overran alone
 	inVain   int                               // attempts since the last success that found a server away or were fenced
+	// vainSince is when the first of them ended, and rests until when nothing is claimed.
+	vainSince, rests time.Time
 }
 
 func (r *runner) newPool(ctx context.Context, stage int, totals ledger.Totals, slots int) (*pool, error) {
@@ -143,7 +145,7 @@ func (p *pool) work(ctx context.Context) (end, error) {
 		if err := p.resize(ctx); err != nil {
 			p.halt(err)
 		}
-		for !draining && !p.closed && busy < p.slots && p.left != 0 && p.stopped() == nil && ctx.Err() == nil {
+		for !draining && !p.closed && busy < p.slots && p.left != 0 && !p.resting() && p.stopped() == nil && ctx.Err() == nil {
 			task, err := p.claim(ctx)
 			if errors.Is(err, ledger.ErrFenced) {
 				p.closed = true

@@ -2,9 +2,7 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -21,6 +19,8 @@ type database struct {
 	config   *pgx.ConnConfig
 	schema   string
 	renderer *sqlstore.Renderer
+	// patience is how long a call waits for a server that is away; 0 until the ledger is open.
+	patience time.Duration
 }
 
 func newDatabase(pool *pgxpool.Pool, config *pgx.ConnConfig, schemaName string) *database {
@@ -65,18 +65,7 @@ func (d *database) Fence(ctx context.Context) (*connector.Fence, error) {
 
 // Write implements sqlstore.DB. Every commit is as durable as the server makes it.
 func (d *database) Write(ctx context.Context, _ bool, fn func(sqlstore.Tx) error) error {
-	const tries = 10
-	for try := 1; ; try++ {
-		err := d.try(ctx, fn)
-		if err == nil || !retryable(err) || try == tries {
-			return explain(err, d.config)
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), explain(err, d.config))
-		case <-time.After(time.Duration(try) * rand.N(10*time.Millisecond)):
-		}
-	}
+	return d.again(ctx, func() error { return d.try(ctx, fn) })
 }
 
 // try runs fn in one transaction.
@@ -111,13 +100,14 @@ const rollbackTimeout = 5 * time.Second
 
 // Read implements sqlstore.DB.
 func (d *database) Read(ctx context.Context, fn func(sqlstore.Tx) error) error {
-	conn, err := d.pool.Acquire(ctx)
-	if err != nil {
-		return explain(err, d.config)
-	}
-	defer conn.Release()
-	err = fn(&transaction{ctx: ctx, d: d, on: conn, pending: &pgx.Batch{}})
-	return explain(d.lost(ctx, conn, err), d.config)
+	return d.again(ctx, func() error {
+		conn, err := d.pool.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Release()
+		return d.lost(ctx, conn, fn(&transaction{ctx: ctx, d: d, on: conn, pending: &pgx.Batch{}}))
+	})
 }
 
 // Close implements sqlstore.DB.

@@ -57,7 +57,7 @@ const schemaParameter = "drover_schema"
 
 // Open connects to the ledger at a postgres:// or postgresql:// URL and creates its schema and tables where they are
 // missing, or brings them up to date. ?drover_schema=NAME in the URL names another schema than drover. It fails with a *drover.Error: Invalid for
-// a wrong URL, Unreachable, or Refused; none shows the password.
+// a wrong URL, Unreachable, or Refused; none shows the password. Calls of an open ledger wait for a server that is away, up to a minute.
 func Open(ctx context.Context, rawURL string) (ledger.Ledger, error) {
 	return opened(ctx, rawURL, func(d *database) (bool, error) { return true, d.prepare(ctx) })
 }
@@ -94,6 +94,7 @@ func opened(ctx context.Context, rawURL string, look func(*database) (bool, erro
 		pool.Close()
 		return nil, wrapped(err, "open the ledger in "+place(config.ConnConfig))
 	}
+	d.patience = outage
 	return sqlstore.New(d), nil
 }
 

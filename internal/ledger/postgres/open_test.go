@@ -245,18 +245,46 @@ func TestLedgerSurvivesItsServersDeath(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	l, err := Open(t.Context(), s.URL("postgres"))
+	var ledgers [2]ledger.Ledger // a patient and an impatient one
+	for i := range ledgers {
+		config, name, err := parse(s.URL("postgres"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool, err := pgxpool.NewWithConfig(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := newDatabase(pool, config.ConnConfig, name)
+		if err := d.prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		d.patience = outage * time.Duration(1-i)
+		ledgers[i] = sqlstore.New(d)
+		defer ledgers[i].Shutdown() //nolint:errcheck // it returns nil
+	}
+	run, _, err := ledgers[0].Begin(t.Context(), ledger.Request{Job: "j", Driver: "d", Lease: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Shutdown() //nolint:errcheck // it returns nil
-	run, _, err := l.Begin(t.Context(), ledger.Request{Job: "j", Driver: "d", Lease: time.Minute})
-	if err != nil {
+	if _, err := ledgers[1].Runs(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	var waiting sync.WaitGroup
+	for range 4 {
+		waiting.Go(func() {
+			if runs, err := ledgers[0].Runs(t.Context(), 1); err != nil || len(runs) != 1 || runs[0].UID != run.UID {
+				t.Error(runs, err)
+			}
+			if err := ledgers[0].Renew(t.Context(), run.UID, "d", time.Minute); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	l := ledgers[1]
 	for range 3 {
 		_, err := l.Runs(t.Context(), 1)
 		if kind := drover.KindOf(err); kind != drover.Transient && kind != drover.Unreachable {
@@ -270,6 +298,7 @@ func TestLedgerSurvivesItsServersDeath(t *testing.T) {
 	if err := s.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	waiting.Wait()
 	if again, err := l.Run(t.Context(), "j", ""); err != nil || again.UID != run.UID {
 		t.Error(again, err)
 	}

@@ -30,6 +30,7 @@ func (s *Store) Leave(ctx context.Context, uid, driver string) error {
 func (s *Store) Machines(ctx context.Context, uid string) ([]ledger.Machine, error) {
 	var machines []ledger.Machine
 	err := s.db.Read(ctx, func(tx Tx) error {
+		machines = nil
 		return tx.Query(func(r Row) error {
 			var m ledger.Machine
 			var joined, seen, at int64

@@ -52,10 +52,12 @@ func (s *Store) History(ctx context.Context, of ledger.Past) iter.Seq2[ledger.Ru
 		before, err := s.numberOf(ctx, of.Before)
 		for more := err == nil; more; {
 			var batch []ledger.Run
+			last := before
 			err = s.db.Read(ctx, func(tx Tx) error {
+				batch = nil
 				return tx.Query(func(r Row) error {
 					var found runScan
-					err := r.Scan(append([]any{&before}, found.dest()...)...)
+					err := r.Scan(append([]any{&last}, found.dest()...)...)
 					batch = append(batch, found.result())
 					return err
 				}, selectHistory, clean(of.Job), of.Fingerprint, states, before, historyPage, -of.Age.Microseconds())
@@ -63,6 +65,7 @@ func (s *Store) History(ctx context.Context, of ledger.Past) iter.Seq2[ledger.Ru
 			if err != nil {
 				break
 			}
+			before = last
 			for _, run := range batch {
 				if !yield(run, nil) {
 					return
@@ -96,6 +99,7 @@ func (s *Store) numberOf(ctx context.Context, uid string) (int64, error) {
 func (s *Store) Runs(ctx context.Context, limit int) ([]ledger.Run, error) {
 	var runs []ledger.Run
 	err := s.db.Read(ctx, func(tx Tx) error {
+		runs = nil
 		return tx.Query(func(r Row) error {
 			var found runScan
 			err := r.Scan(found.dest()...)
@@ -108,8 +112,9 @@ func (s *Store) Runs(ctx context.Context, limit int) ([]ledger.Run, error) {
 
 // Totals implements ledger.Ledger.
 func (s *Store) Totals(ctx context.Context, uid string, stage int) (ledger.Totals, error) {
-	t := ledger.Totals{Chunks: map[ledger.ChunkState]int64{}}
+	var t ledger.Totals
 	err := s.db.Read(ctx, func(tx Tx) error {
+		t = ledger.Totals{Chunks: map[ledger.ChunkState]int64{}}
 		return tx.Query(func(r Row) error {
 			var state ledger.ChunkState
 			var n, rowsIn, rowsOut, rejected, bytesIn, bytesOut, peak, rows, bytes int64
@@ -139,17 +144,18 @@ func (s *Store) Totals(ctx context.Context, uid string, stage int) (ledger.Total
 func (s *Store) Receipts(ctx context.Context, uid string, stage int) iter.Seq2[connector.Receipt, error] {
 	return func(yield func(connector.Receipt, error) bool) {
 		for after, more := int64(-1), true; more; {
-			batch := make([]connector.Receipt, 0, page)
+			batch, last := make([]connector.Receipt, 0, page), after
 			err := s.db.Read(ctx, func(tx Tx) error {
+				batch = batch[:0]
 				return tx.Query(func(r Row) error {
 					var text string
 					var receipt connector.Receipt
-					if err := r.Scan(&after, &text); err != nil {
+					if err := r.Scan(&last, &text); err != nil {
 						return err
 					}
 					err := json.Unmarshal([]byte(text), &receipt)
 					batch = append(batch, receipt)
-					return wrap(err, "decode the receipt of chunk %d", after)
+					return wrap(err, "decode the receipt of chunk %d", last)
 				}, `SELECT id, receipt FROM @table(chunk) WHERE run_id = $1 AND stage = $2 AND id > $3 AND state = 'finished'
 					ORDER BY id LIMIT $4`, uid, stage, after, page)
 			})
@@ -157,6 +163,7 @@ func (s *Store) Receipts(ctx context.Context, uid string, stage int) iter.Seq2[c
 				yield(connector.Receipt{}, fmt.Errorf("read the receipts of run %s: %w", uid, err))
 				return
 			}
+			after = last
 			for _, r := range batch {
 				if !yield(r, nil) {
 					return
@@ -186,6 +193,7 @@ func (s *Store) Chunks(ctx context.Context, uid string, states ...ledger.ChunkSt
 			}
 			batch := make([]ledger.ChunkRow, 0, page)
 			err := s.db.Read(ctx, func(tx Tx) error {
+				batch = batch[:0]
 				return tx.Query(func(r Row) error {
 					row, err := scanChunk(r)
 					batch = append(batch, row)

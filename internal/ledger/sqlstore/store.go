@@ -18,10 +18,10 @@ import (
 // and []string for @any. Errors come back as *drover.Error with a Kind where a caller can decide on them.
 type DB interface {
 	// Write runs fn in one transaction that is rolled back if fn returns an error. It runs fn again after a serialization
-	// failure or a deadlock, so fn must not add to results of an earlier try. Synced asks for a commit that survives a power
+	// failure, a deadlock or a lost connection (where the first commit may have been made), so fn must not add to results of an earlier try. Synced asks for a commit that survives a power
 	// failure, where the database would else risk its latest ones for speed.
 	Write(ctx context.Context, synced bool, fn func(Tx) error) error
-	// Read runs fn without a transaction; each of its queries sees what was committed before.
+	// Read runs fn without a transaction; each of its queries sees what was committed before. It may run fn again, as Write does.
 	Read(ctx context.Context, fn func(Tx) error) error
 	// Lock serialises the transactions that lock the same name, until tx ends.
 	Lock(tx Tx, name string) error

@@ -1,0 +1,57 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/droverdata/drover"
+)
+
+const (
+	// collisions is how often a transaction runs that others keep failing.
+	collisions = 10
+	// outage is how long an open ledger's server may be away: restarts and fail-overs take less.
+	outage = time.Minute
+	// Waits for it grow from baseDelay to maxDelay, with full jitter.
+	baseDelay, maxDelay = 100 * time.Millisecond, 5 * time.Second
+)
+
+// again runs do until it succeeds, fails for good, or the server has been away for too long. Its error has a Kind where a caller can decide on it.
+func (d *database) again(ctx context.Context, do func() error) error {
+	var away time.Time // since when the server is
+	for try := 0; ; try++ {
+		err := do()
+		if err == nil {
+			return nil
+		}
+		explained := explain(err, d.config)
+		var delay time.Duration
+		switch {
+		case retryable(err) && try < collisions:
+			delay = time.Duration(try+1) * rand.N(10*time.Millisecond)
+		case gone(explained):
+			if away.IsZero() {
+				away = time.Now()
+			}
+			if time.Since(away) >= d.patience {
+				return explained
+			}
+			delay = rand.N(min(maxDelay, baseDelay<<min(try, 10)))
+		default:
+			return explained
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), explained)
+		case <-time.After(delay):
+		}
+	}
+}
+
+// gone reports whether the server is away for now: a lost connection, one that is refused, a server that starts, stops or has no connection left.
+func gone(err error) bool {
+	kind := drover.KindOf(err)
+	return kind == drover.Unreachable || kind == drover.Transient
+}
