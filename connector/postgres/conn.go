@@ -6,13 +6,11 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/url"
-	"regexp"
-	"strings"
 	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/pgurl"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -29,31 +27,13 @@ const (
 	defaultSchema = "drover"
 )
 
-// schemaParam is the URL parameter that moves drover's schema.
-const schemaParam = "drover_schema"
-
-// schemaKeyword finds the parameter in a libpq keyword string.
-var schemaKeyword = regexp.MustCompile(`(^|\s)` + schemaParam + `\s*=\s*('(?:[^'\\]|\\.)*'|\S+)`)
-
-// droverSchema splits u into the URL that Postgres understands and the name of drover's schema.
+// droverSchema splits u into what Postgres understands and the name of drover's schema.
 func droverSchema(u URL) (URL, string) {
-	text := string(u)
-	if p, err := url.Parse(text); err == nil && p.Scheme != "" {
-		q := p.Query()
-		name := q.Get(schemaParam)
-		if name == "" {
-			return u, defaultSchema
-		}
-		q.Del(schemaParam)
-		p.RawQuery = q.Encode()
-		return URL(p.String()), name
+	rest, name, _ := pgurl.Split(string(u))
+	if name == "" {
+		name = defaultSchema
 	}
-	m := schemaKeyword.FindStringSubmatchIndex(text)
-	if m == nil {
-		return u, defaultSchema
-	}
-	name := strings.Trim(text[m[4]:m[5]], "'")
-	return URL(strings.TrimSpace(text[:m[0]] + text[m[1]:])), name
+	return URL(rest), name
 }
 
 // config returns u's settings with those that drover insists on. It fixes what the text forms of values depend on, by start-up

@@ -9,24 +9,24 @@ import (
 	"strings"
 
 	"github.com/droverdata/drover"
-	pgurl "github.com/droverdata/drover/connector/postgres"
+	connector "github.com/droverdata/drover/connector/postgres"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/ledger/postgres"
 	"github.com/droverdata/drover/internal/ledger/sqlite"
+	"github.com/droverdata/drover/internal/pgurl"
 )
 
 // Name returns how the ledger at target is called towards people, without secrets, and whether machines share it: a postgres:// or
-// postgresql:// URL, else the path of a SQLite file. Another URL is an error of kind Invalid.
+// postgresql:// URL or libpq keywords, else the path of a SQLite file. Another URL is an error of kind Invalid.
 func Name(target string) (name string, shared bool, err error) {
-	scheme, _, isURL := strings.Cut(target, "://")
-	if !isURL {
+	if !pgurl.Is(target) {
+		if scheme, _, isURL := strings.Cut(target, "://"); isURL {
+			return "", false, drover.Errorf(drover.Invalid, "a ledger is a path or a postgres:// URL, not %s://", scheme).
+				WithHint("--ledger postgres://host/database")
+		}
 		return target, false, nil
 	}
-	if scheme != "postgres" && scheme != "postgresql" {
-		return "", false, drover.Errorf(drover.Invalid, "a ledger is a path or a postgres:// URL, not %s://", scheme).
-			WithHint("--ledger postgres://host/database")
-	}
-	if server := pgurl.URL(target).String(); server != "postgres" {
+	if server := connector.URL(target).String(); server != "postgres" {
 		return "postgres " + server, true, nil
 	}
 	return "postgres", true, nil

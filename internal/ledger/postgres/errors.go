@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/pgurl"
 )
 
 // explain gives Postgres's errors the kinds by which callers decide. Errors of other origin stay as they are.
@@ -76,7 +77,7 @@ func refusal(e *pgconn.PgError, connecting bool, config *pgx.ConnConfig) error {
 	case e.Code == "3D000":
 		out.Kind, out.Hint = drover.Refused, "create the database, or name another in the ledger's URL"
 	case e.Code == "42501":
-		out.Kind, out.Hint = drover.Refused, "grant it, or let drover use a schema of the role's own with ?"+schemaParameter+"=NAME in the ledger's URL"
+		out.Kind, out.Hint = drover.Refused, "grant it, or let drover use a schema of the role's own with ?"+pgurl.SchemaParameter+"=NAME in the ledger's URL"
 	case e.Code == "25006":
 		out.Kind, out.Hint = drover.Refused, "the server is read-only (a standby?): name the primary in the ledger's URL"
 	case class == "40", class == "08", e.Code == "55P03", class == "57" && !connecting:

@@ -17,6 +17,8 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/ledger/sqlstore"
+	"github.com/droverdata/drover/internal/pgurl"
+	"github.com/droverdata/drover/internal/redact"
 )
 
 // version is that of the tables in schema.sql.
@@ -52,10 +54,7 @@ var schema string
 // DefaultSchema is where the ledger's tables are if the URL does not say.
 const DefaultSchema = "drover"
 
-// schemaParameter is the parameter of the URL that names another schema. Postgres must not see it.
-const schemaParameter = "drover_schema"
-
-// Open connects to the ledger at a postgres:// or postgresql:// URL and creates its schema and tables where they are
+// Open connects to the ledger at a postgres:// or postgresql:// URL, or of libpq keywords, and creates its schema and tables where they are
 // missing, or brings them up to date. ?drover_schema=NAME in the URL names another schema than drover. It fails with a *drover.Error: Invalid for
 // a wrong URL, Unreachable, or Refused; none shows the password. Calls of an open ledger wait for a server that is away, up to a minute.
 func Open(ctx context.Context, rawURL string) (ledger.Ledger, error) {
@@ -105,27 +104,27 @@ func wrapped(err error, doing string) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-func parse(rawURL string) (*pgxpool.Config, string, error) {
+func parse(text string) (*pgxpool.Config, string, error) {
 	const hint = "a ledger's URL looks like postgres://user:password@host:5432/database"
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		// The parser's message quotes the URL, and with it the password.
-		return nil, "", drover.Errorf(drover.Invalid, "the ledger's URL cannot be parsed").WithHint("%s; special characters in a password are written as %%XX", hint)
+	rest, name, given := pgurl.Split(text)
+	switch {
+	case !given:
+		name = DefaultSchema
+	case name == "":
+		return nil, "", drover.Errorf(drover.Invalid, "the ledger's URL has an empty %s", pgurl.SchemaParameter).WithHint("name a schema, or leave it out")
 	}
-	query := u.Query()
-	name := DefaultSchema
-	if query.Has(schemaParameter) {
-		name = query.Get(schemaParameter)
-		if name == "" {
-			return nil, "", drover.Errorf(drover.Invalid, "the ledger's URL has an empty %s", schemaParameter).WithHint("name a schema, or leave it out")
+	password := ""
+	if strings.Contains(rest, "://") {
+		u, err := url.Parse(rest)
+		if err != nil {
+			// The parser's message quotes the URL, and with it the password.
+			return nil, "", drover.Errorf(drover.Invalid, "the ledger's URL cannot be parsed").WithHint("%s; special characters in a password are written as %%XX", hint)
 		}
-		query.Del(schemaParameter)
-		u.RawQuery = query.Encode()
+		password, _ = u.User.Password()
 	}
-	config, err := pgxpool.ParseConfig(u.String())
+	config, err := pgxpool.ParseConfig(rest)
 	if err != nil {
-		password, _ := u.User.Password()
-		return nil, "", &drover.Error{Kind: drover.Invalid, Message: scrub("the ledger's URL: "+err.Error(), password), Hint: hint}
+		return nil, "", &drover.Error{Kind: drover.Invalid, Message: redact.Passwords(scrub("the ledger's URL: "+err.Error(), password)), Hint: hint}
 	}
 	c := config.ConnConfig
 	c.DefaultQueryExecMode = pgx.QueryExecModeExec
@@ -234,7 +233,7 @@ func (d *database) check(tx sqlstore.Tx) (found int, err error) {
 	if found < 1 || found > version {
 		return 0, drover.Errorf(drover.Refused,
 			"the ledger was made by another version of drover: the tables in schema %s have version %d, this drover knows %d", d.schema, found, version).
-			WithHint("use the newer drover, or another schema with ?%s=NAME in the ledger's URL", schemaParameter)
+			WithHint("use the newer drover, or another schema with ?%s=NAME in the ledger's URL", pgurl.SchemaParameter)
 	}
 	return found, nil
 }
