@@ -51,6 +51,7 @@ func NewTrial(ctx context.Context, o TrialOptions) (*Trial, error) {
 	}
 	t := &Trial{Job: o.Job, Sample: test.Sample, test: test}
 	t.Job.Test, t.Job.Keep, t.Job.Frame.Chunk.NewKeys = nil, 0, false
+	t.Job.Expect = nil // they are of the whole result
 	if r := o.Job.Rejects; r != nil {
 		t.Job.Rejects = &drover.Rejects{Sink: o.RejectsInto, Max: r.Max}
 	}
