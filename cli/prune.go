@@ -138,7 +138,19 @@ func (a *app) openEnds(ctx context.Context, job drover.Job, o *run.PruneOptions)
 	if sourceErr == nil {
 		o.Source = source
 	}
+	if job.Rejects != nil {
+		into, err := job.Rejects.Into()
+		if err == nil {
+			o.Rejects, err = o.Registry.OpenSink(ctx, into, env)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	return func() {
+		if o.Rejects != nil {
+			_ = o.Rejects.Close()
+		}
 		_ = o.Sink.Close() // what was removed is removed
 		if source != nil {
 			_ = source.Close()

@@ -284,6 +284,9 @@ func (s runStatus) text(showErrors string) string {
 		line("merge", "%s", chunksText(s.Merge))
 	}
 	line("rows", "%s in, %s out, %s rows/s", human.Count(s.RowsIn), human.Count(s.RowsOut), human.Short(s.RowsPerSec))
+	if s.RowsRejected > 0 {
+		line("rejected", "%s", human.Plural(s.RowsRejected, "row"))
+	}
 	line("bytes", "%s in, %s out, %s/s", human.Data(s.BytesIn), human.Data(s.BytesOut), human.Data(int64(s.BytesPerSec)))
 	line("peak memory", "%s a task", human.Memory(s.PeakMemory))
 	for _, m := range s.Machines {

@@ -160,22 +160,28 @@ func TestKillNine(t *testing.T) {
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			calm := s.place(t)
-			whole := calm.must(t, "run", "job.yaml", "--run", "once", "--json").summary(t)
-			want := s.state(t, calm)
-			for _, role := range []string{"driver", "worker"} {
-				n := 1
-				for ; s.killedAt(t, role, n, want, whole.RowsOut); n++ {
-					if n > 500 {
-						t.Fatal("the process passes more points than it can have")
-					}
-				}
-				if n < 5 {
-					t.Fatalf("%s passed only %d points: the test does not test", role, n-1)
-				}
-				t.Logf("killed the %s at %d points", role, n-1)
-			}
+			s.killedEverywhere(t)
 		})
+	}
+}
+
+// killedEverywhere kills each process at each of its points, one after the other.
+func (s scenario) killedEverywhere(t *testing.T) {
+	t.Helper()
+	calm := s.place(t)
+	whole := calm.must(t, "run", "job.yaml", "--run", "once", "--json").summary(t)
+	want := s.state(t, calm)
+	for _, role := range []string{"driver", "worker"} {
+		n := 1
+		for ; s.killedAt(t, role, n, want, whole.RowsOut); n++ {
+			if n > 500 {
+				t.Fatal("the process passes more points than it can have")
+			}
+		}
+		if n < 5 {
+			t.Fatalf("%s passed only %d points: the test does not test", role, n-1)
+		}
+		t.Logf("killed the %s at %d points", role, n-1)
 	}
 }
 

@@ -152,3 +152,40 @@ func TestMoreRejectsThanMaxFailTheRun(t *testing.T) {
 	}
 	p.noStaging(t)
 }
+
+// rejectsScenario is a scenario some of whose rows are rejected.
+func rejectsScenario(name, job string, prepare func(t *testing.T, p *place), state func(t *testing.T, p *place) string) scenario {
+	return scenario{name: name, job: job, prepare: prepare, state: func(t *testing.T, p *place) string {
+		p.noStaging(t)
+		return state(t, p) + "\n" + p.query(t, `SELECT chunk, "column", "row", count(*) FROM 'rejects/*.parquet' GROUP BY ALL ORDER BY ALL`) +
+			"\n" + p.ledger(t, `SELECT sum(rows_rejected) FROM chunk`)
+	}}
+}
+
+// TestKillNineLeavesEachRejectOnce is TestKillNine for jobs with rejects (exactness.md 6): an attempt that was not accepted leaves none.
+func TestKillNineLeavesEachRejectOnce(t *testing.T) {
+	for _, s := range []scenario{
+		rejectsScenario("files", amountsJob, func(t *testing.T, p *place) {
+			p.write(t, "in/a.csv", "id,amount\n1,20\n2,n/a\n3,30\n")
+			p.write(t, "in/b.csv", "id,amount\n4,x\n5,40\n")
+		}, func(t *testing.T, p *place) string { return p.query(t, `SELECT * FROM 'out/*.parquet' ORDER BY id`) }),
+		rejectsScenario("postgres append", peopleJob("append"), fewPeople, cleanPeople),
+		rejectsScenario("postgres replace", peopleJob("replace"), fewPeople, cleanPeople),
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			s.killedEverywhere(t)
+		})
+	}
+}
+
+func fewPeople(t *testing.T, p *place) {
+	t.Helper()
+	people(t, p)
+	p.sql(t, `DELETE FROM raw WHERE id NOT IN (1, 2, 100, 1100, 1101, 1200, 2048, 2999)`)
+}
+
+func cleanPeople(t *testing.T, p *place) string {
+	t.Helper()
+	return p.sql(t, `SELECT string_agg(id || ' ' || made, ', ' ORDER BY id) FROM clean`)
+}

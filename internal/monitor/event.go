@@ -141,7 +141,10 @@ type Ended struct {
 	Pending  int64 `json:"pending"`
 	RowsIn   int64 `json:"rows_in"`
 	RowsOut  int64 `json:"rows_out"`
-	Files    int64 `json:"files"`
+	// RowsRejected of RowsIn went to Rejects, which is empty where the job has none.
+	RowsRejected int64  `json:"rows_rejected,omitempty"`
+	Rejects      string `json:"rejects,omitempty"`
+	Files        int64  `json:"files"`
 	// Seconds is the time of this process on the run; RowsHere are the rows that it read in that time.
 	Seconds    float64 `json:"seconds"`
 	RowsHere   int64   `json:"rows_here"`

@@ -48,7 +48,7 @@ func (s *story) lines(e Event) []string {
 	case Publishing:
 		return []string{human.Line("publishing", e.Sink)}
 	case Ended:
-		return s.ended(e)
+		return append(s.ended(e), rejected(e)...)
 	}
 	return nil
 }
@@ -144,6 +144,23 @@ func OneLine(err *drover.Error) string {
 		text += " · value " + err.Sample
 	}
 	return human.Printable(cut(strings.Join(strings.Fields(text), " "), longestError))
+}
+
+// rejected says what became of rows that were not written.
+func rejected(e Ended) []string {
+	if e.RowsRejected == 0 {
+		return nil
+	}
+	text := human.Plural(e.RowsRejected, "row")
+	switch {
+	case e.Published:
+		text += ", in " + e.Rejects
+	case e.DryRun:
+		text += " would be, to " + e.Rejects
+	default:
+		text += ", which " + e.Rejects + " will have once the run is published"
+	}
+	return []string{human.Line("rejected", text)}
 }
 
 func (s *story) ended(e Ended) []string {

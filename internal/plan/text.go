@@ -56,6 +56,9 @@ func (p Plan) WriteText(w io.Writer, t Totals) error {
 	if len(p.Expect) > 0 {
 		line(&b, "", "checked on what is staged, once every chunk is finished; nothing is published while one fails")
 	}
+	if p.Rejects != nil {
+		line(&b, "rejects", fmt.Sprintf("rows that cannot be converted or stored go to %s; more than %s fail the run", p.Rejects.Sink.Text, human.Count(p.Rejects.Max)))
+	}
 	line(&b, "fingerprint", p.Fingerprint)
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -9,6 +9,7 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/fault"
 	"github.com/droverdata/drover/internal/step"
 )
 
@@ -20,8 +21,8 @@ type Task struct {
 	// Attempt has the chunks of the input, and State of the rejects' sink's run.
 	Attempt connector.Attempt
 	State   []byte
-	// Sink judges the rows.
-	Sink connector.Trier
+	// Steps runs the program alone, and Sink writes what it yields.
+	Steps, Sink connector.Trier
 	// Into takes the rejects; nil in a dry run.
 	Into connector.Sink
 	// Most is how many rows may be rejected.
@@ -49,32 +50,36 @@ func (t Task) Separate(ctx context.Context, in connector.Input) (out connector.I
 	}
 	in.Relation = rel
 	f := finder{rel: rel, most: t.Most}
-	if f.faults, err = t.find(ctx, &f, in, rows); err != nil {
+	if err := t.find(ctx, &f, in, rows, whole); err != nil {
 		return in, rel.Close, err
 	}
-	if len(f.faults) > 0 {
-		if in.Rejected, err = t.stage(ctx, in.Session, rel, f.faults, whole); err != nil {
+	if len(f.found) > 0 {
+		if in.Rejected, err = t.stage(ctx, in.Session, rel, f.found, whole); err != nil {
 			return in, rel.Close, err
 		}
 	}
-	except := make([]int64, len(f.faults))
-	for i, x := range f.faults {
-		except[i] = x.row
-	}
-	rel.Limit(0, rows, except)
+	rel.Limit(0, rows, f.rows())
 	return in, rel.Close, nil
 }
 
-// find has the sink try parts of the input.
-func (t Task) find(ctx context.Context, f *finder, in connector.Input, rows int64) (_ []fault, err error) {
-	trial, err := t.Sink.Try(ctx, t.Attempt.Run)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, trial.Close()) }()
+// find tries parts of the input: the program alone first, which costs less, then with the sink.
+func (t Task) find(ctx context.Context, f *finder, in connector.Input, rows int64, whole bool) (err error) {
 	in.Progress = func(int64, int64, int64, int64) {} // what is tried is not written
-	f.try = func(ctx context.Context) error { return trial.Rows(ctx, in, len(t.Attempt.Chunks)) }
-	return f.find(ctx, rows)
+	tries := []connector.Trier{t.Steps, t.Sink}
+	if whole {
+		tries = tries[1:] // the program is behind these rows
+	}
+	for _, judge := range tries {
+		trial, err := judge.Try(ctx, t.Attempt.Run)
+		if err != nil {
+			return err
+		}
+		err = f.find(ctx, rows, func(ctx context.Context) error { return trial.Rows(ctx, in, len(t.Attempt.Chunks)) })
+		if err = errors.Join(err, trial.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // identity is the program that changes nothing.
@@ -86,17 +91,22 @@ func identity(columns drover.Schema) step.Program {
 	return step.Program{SQL: "SELECT " + strings.Join(append(names, step.Tag), ", ") + " FROM " + step.Input(), RowWise: true}
 }
 
-// stage writes the faults to the rejects' sink and returns what receipts say of them.
-func (t Task) stage(ctx context.Context, session *duck.Session, rel connector.Keeper, faults []fault, whole bool) ([]connector.Rejected, error) {
+// stage writes the culprits to the rejects' sink and returns what receipts say of them.
+func (t Task) stage(ctx context.Context, session *duck.Session, rel connector.Keeper, found []culprit, whole bool) ([]connector.Rejected, error) {
 	out := make([]connector.Rejected, len(t.Attempt.Chunks))
 	if err := session.Exec(ctx, `CREATE OR REPLACE TEMP TABLE drover_rejects (job VARCHAR, run VARCHAR, chunk VARCHAR, "column" VARCHAR, reason VARCHAR, "row" VARCHAR, `+step.Tag+" BIGINT)"); err != nil {
 		return nil, fmt.Errorf("collect the rejects: %w", err)
 	}
-	for _, x := range faults {
+	explained := map[string]*drover.Error{}
+	for _, x := range found {
 		rel.Limit(x.row, x.row+1, nil)
 		why := x.why
 		if t.Explain != nil && !whole {
-			why = t.Explain(ctx, rel.All(), why)
+			// One value fails in one way.
+			if explained[why.Error()] == nil {
+				explained[why.Error()] = t.Explain(ctx, rel.All(), why)
+			}
+			why = explained[why.Error()]
 		}
 		chunk, row, err := rel.Row(ctx, x.row)
 		if err != nil {
@@ -131,6 +141,7 @@ func (t Task) stage(ctx context.Context, session *duck.Session, rel connector.Ke
 	if err != nil {
 		return nil, fmt.Errorf("stage the rejects: %w", err)
 	}
+	fault.Point(ctx)
 	for i, r := range receipts {
 		out[i].Staged = r.Publish
 	}

@@ -25,6 +25,8 @@ type PruneOptions struct {
 	// Sink is the job's target, and Source its source; nil where they are not at hand.
 	Sink   connector.Sink
 	Source connector.Source
+	// Rejects is the sink of the job's rejects; nil where it has none.
+	Rejects connector.Sink
 }
 
 // PrunedRun is an old run, and what became of it.
@@ -149,7 +151,10 @@ func docOf(run ledger.Run) (d doc, err error) {
 
 // slim drops what of a plan is large.
 func (r oldRun) slim() oldRun {
-	d := doc{SinkState: r.doc.SinkState, SourceMarks: r.doc.SourceMarks, SinkMarks: r.doc.SinkMarks, Plan: r.doc.Plan}
+	d := doc{
+		SinkState: r.doc.SinkState, SourceMarks: r.doc.SourceMarks, SinkMarks: r.doc.SinkMarks, Plan: r.doc.Plan,
+		RejectsState: r.doc.RejectsState, RejectsMarks: r.doc.RejectsMarks,
+	}
 	if len(d.Plan.Stages) > 0 {
 		d.Plan.Stages = d.Plan.Stages[:1:1]
 		s := &d.Plan.Stages[0]
@@ -196,8 +201,32 @@ func (p *pruner) target(ctx context.Context) error {
 			return err
 		}
 	}
-	p.result.Receipts, p.result.Tables, p.result.Files = seen.Receipts, seen.Tables, seen.Files
+	rejects, err := p.rejects(ctx)
+	if err != nil {
+		return err
+	}
+	p.result.Receipts, p.result.Tables, p.result.Files = seen.Receipts, seen.Tables, seen.Files+rejects
 	return nil
+}
+
+// rejects removes the rejects that old runs staged and never published, and counts their files.
+func (p *pruner) rejects(ctx context.Context) (files int64, err error) {
+	sink, ok := p.o.Rejects.(connector.Pruner)
+	if !ok {
+		return 0, nil
+	}
+	old := p.inTarget(p.o.DryRun)
+	for _, runs := range [][]connector.Run{old.Finished, old.Abandoned} {
+		for i := range runs {
+			at := slices.IndexFunc(p.old, func(r oldRun) bool { return r.UID == runs[i].UID })
+			runs[i].State = p.old[at].doc.RejectsState
+		}
+	}
+	seen, err := sink.Prune(ctx, old)
+	if err != nil {
+		return 0, fmt.Errorf("remove what old runs left of their rejects: %w", err)
+	}
+	return seen.Files, nil
 }
 
 // inTarget is the old runs as the sink knows them. Failed ones count as abandoned only to look.
@@ -248,6 +277,11 @@ func (p *pruner) unmark(ctx context.Context) error {
 		}
 		if l, ok := p.o.Sink.(connector.Local); ok {
 			if err := l.Unmark(ctx, markName(r.UID), r.doc.SinkMarks); err != nil {
+				return fmt.Errorf("remove the marks of run %s: %w", r.Run, err)
+			}
+		}
+		if l, ok := p.o.Rejects.(connector.Local); ok {
+			if err := l.Unmark(ctx, markName(r.UID), r.doc.RejectsMarks); err != nil {
 				return fmt.Errorf("remove the marks of run %s: %w", r.Run, err)
 			}
 		}

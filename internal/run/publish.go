@@ -165,7 +165,7 @@ func (r *runner) keepRecent(ctx context.Context) {
 		return
 	}
 	_, err := Prune(ctx, r.ledger, PruneOptions{
-		Registry: r.o.Registry, Job: r.plan.Job, Age: r.o.Job.Keep, Sink: r.bound.Sink, Source: r.bound.Source,
+		Registry: r.o.Registry, Job: r.plan.Job, Age: r.o.Job.Keep, Sink: r.bound.Sink, Source: r.bound.Source, Rejects: r.bound.Rejects,
 	})
 	if err != nil {
 		r.events.send(monitor.Warning{Text: redact.Passwords(fmt.Sprintf("the run is finished, but older runs could not be removed: %v", err))})

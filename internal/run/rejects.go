@@ -8,6 +8,7 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/fault"
 	"github.com/droverdata/drover/internal/human"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/monitor"
@@ -25,6 +26,7 @@ func (r *runner) beginRejects(ctx context.Context, d *doc) (err error) {
 	}
 	d.RejectsIdentity = r.bound.RejectsCheck.Identity
 	if d.RejectsState, err = r.bound.Rejects.Begin(ctx, r.sinkRun(nil), reject.Schema()); err == nil {
+		fault.Point(ctx)
 		return nil
 	}
 	_, abortErr := r.bound.Rejects.Abort(context.WithoutCancel(ctx), r.sinkRun(nil))

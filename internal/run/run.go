@@ -290,11 +290,16 @@ func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error)
 		s.Merge, s.RowsOut, s.BytesOut = &merge, m.RowsOut, m.BytesOut
 		s.PeakMemoryBytes = max(s.PeakMemoryBytes, m.PeakMemory)
 	}
+	rejects := ""
+	if r.o.Job.Rejects != nil {
+		rejects = r.o.Job.Rejects.Sink.String()
+	}
 	early, ok := r.o.Job.Sink.(earlyCommitter)
 	r.events.send(monitor.Ended{
 		Visible: ok && early.CommitsEarly() && !r.o.DryRun,
 		Run:     s.Run, State: s.State, Sink: r.o.Job.Sink.String(), Total: s.Chunks.Total + merge.Total, Finished: s.Chunks.Finished + merge.Finished,
 		Failed: s.Chunks.Error + merge.Error, Pending: s.Chunks.Pending + merge.Pending, RowsIn: s.RowsIn, RowsOut: s.RowsOut, Files: s.Files, Seconds: s.Seconds,
+		RowsRejected: s.RowsRejected, Rejects: rejects,
 		RowsHere: r.events.rowsHere(), PeakMemory: s.PeakMemoryBytes, Published: run.State == ledger.Finished && !r.o.DryRun,
 		Interrupted: interrupted, DryRun: r.o.DryRun,
 	})
