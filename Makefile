@@ -39,7 +39,8 @@ test: ## run every test, with a real Postgres that is found or fetched
 	$(GO) test -race -timeout $(TEST_TIMEOUT) $(RACE)
 
 .PHONY: soak
-soak: ## 10,000 tasks in one worker, whose memory must stay flat (some minutes)
+soak: ## 200 rounds of faults, then 10,000 tasks in one worker, whose memory must stay flat (half an hour)
+	DROVER_FAULT_ROUNDS=200 $(GO) test -count=1 -timeout 60m -v -run '^TestFaults$$' ./internal/e2e
 	DROVER_SOAK=10000 $(GO) test -count=1 -timeout $(TEST_TIMEOUT) -v -run MemoryOfAWorker ./internal/worker
 
 .PHONY: interop

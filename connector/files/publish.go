@@ -51,7 +51,11 @@ func (s *sink) Publish(ctx context.Context, run connector.Run, output drover.Sch
 		return published, s.storeError("publish to", err)
 	}
 	if !open {
-		return published, nil // everything is in place, and the area was closed last
+		// Everything is in place, and the area was closed last. What a crash amid that has left goes now.
+		if err := s.store.CloseArea(ctx, area); err != nil {
+			return published, s.storeError("publish to", err)
+		}
+		return published, nil
 	}
 	err = s.keepSchema(ctx, run, output, published.Files == 0, dirs)
 	if err == nil {

@@ -63,7 +63,7 @@ func (s *tableSink) publishRun(ctx context.Context, run connector.Run, st sinkSt
 	s.endAttempts(ctx, run)
 	done := false
 	err = s.retryLocks(ctx, "publish "+st.Target.String(), func() error {
-		return s.transaction(ctx, conn, "publish "+st.Target.String(), settings{lockTimeout: publishTimeout}, func(tx pgx.Tx) error {
+		return s.transaction(ctx, conn, "publish "+st.Target.String(), settings{lockTimeout: publishTimeout, idle: driverIdle}, func(tx pgx.Tx) error {
 			var err error
 			done, err = s.publish(ctx, tx, run)
 			return err

@@ -10,7 +10,7 @@ import (
 // build gives the staging table all that is built better once the rows are in: indexes, constraints, statistics. One transaction: it
 // happens wholly or not at all, and before the target is locked.
 func (s *tableSink) build(ctx context.Context, conn *pgx.Conn, run connector.Run) error {
-	return s.transaction(ctx, conn, "build the indexes and constraints of "+s.spec.Table, settings{lockTimeout: lockTimeout}, func(tx pgx.Tx) error {
+	return s.transaction(ctx, conn, "build the indexes and constraints of "+s.spec.Table, settings{lockTimeout: lockTimeout, idle: driverIdle}, func(tx pgx.Tx) error {
 		g, err := s.lockGate(ctx, tx, run.UID, "FOR UPDATE")
 		if err != nil || g == nil || !g.open || g.state.Built {
 			return err

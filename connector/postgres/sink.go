@@ -19,8 +19,10 @@ import (
 const (
 	lockTimeout    = 20 * time.Second
 	publishTimeout = 2 * time.Second
-	publishPause   = 500 * time.Millisecond
-	publishTries   = 60
+	// driverIdle keeps a machine that fell asleep amid a driver's transaction, whose statements follow each other at once, from holding its locks.
+	driverIdle   = 10 * time.Second
+	publishPause = 500 * time.Millisecond
+	publishTries = 60
 )
 
 // tableSink implements connector.Sink. It keeps at most one idle connection.
@@ -104,6 +106,8 @@ type settings struct {
 	lockTimeout time.Duration
 	// application marks the transaction's backend, where not empty.
 	application string
+	// idle is how long the server waits for the next statement before it gives the transaction up; 0 for its own default.
+	idle time.Duration
 }
 
 // transaction runs do in one transaction with synchronous commit. doing names it in errors. An error of do, or of the commit, leaves
@@ -136,6 +140,10 @@ func (s *tableSink) within(ctx context.Context, tx pgx.Tx, set settings, do func
 	if set.application != "" {
 		sql += `, set_config('application_name', $2, true)`
 		args = append(args, set.application)
+	}
+	if set.idle > 0 {
+		args = append(args, fmt.Sprintf("%dms", set.idle.Milliseconds()))
+		sql += fmt.Sprintf(`, set_config('idle_in_transaction_session_timeout', $%d, true)`, len(args))
 	}
 	if _, err := tx.Exec(ctx, sql, args...); err != nil {
 		return err

@@ -45,7 +45,7 @@ func (s *tableSink) Begin(ctx context.Context, run connector.Run, output drover.
 
 // begin is the transaction of Begin.
 func (s *tableSink) begin(ctx context.Context, conn *pgx.Conn, run connector.Run, output drover.Schema, held string) (st sinkState, err error) {
-	err = s.transaction(ctx, conn, "begin run "+run.ID+" in "+s.spec.Table, settings{lockTimeout: lockTimeout}, func(tx pgx.Tx) error {
+	err = s.transaction(ctx, conn, "begin run "+run.ID+" in "+s.spec.Table, settings{lockTimeout: lockTimeout, idle: driverIdle}, func(tx pgx.Tx) error {
 		if err := s.ensureOwn(ctx, tx); err != nil {
 			return err
 		}

@@ -64,7 +64,7 @@ func (s *tableSink) pruneReceipts(ctx context.Context, conn *pgx.Conn, old conne
 			uids, old.Job, old.Age.Microseconds(), ended).Scan(&n)
 		return n, wrap(err, doing)
 	}
-	err = s.transaction(ctx, conn, doing, settings{lockTimeout: lockTimeout}, func(tx pgx.Tx) error {
+	err = s.transaction(ctx, conn, doing, settings{lockTimeout: lockTimeout, idle: driverIdle}, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, fmt.Sprintf("DELETE"+prunable, s.receiptTable(), s.gateTable()), uids, old.Job, old.Age.Microseconds())
 		n = tag.RowsAffected()
 		return err

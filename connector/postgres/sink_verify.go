@@ -22,7 +22,7 @@ func (s *tableSink) Verify(ctx context.Context, run connector.Run, receipts iter
 	}
 	defer s.release(conn)
 	done := false
-	err = s.transaction(ctx, conn, "look for what run "+run.ID+" wrote", settings{lockTimeout: lockTimeout}, func(tx pgx.Tx) error {
+	err = s.transaction(ctx, conn, "look for what run "+run.ID+" wrote", settings{lockTimeout: lockTimeout, idle: driverIdle}, func(tx pgx.Tx) error {
 		lock := "FOR SHARE"
 		if st.staged() {
 			lock = "FOR UPDATE"
@@ -107,7 +107,7 @@ func (s *tableSink) Void(ctx context.Context, run connector.Run, chunkID int64) 
 	defer s.release(conn)
 	var found *connector.Receipt
 	mark := runMark(run) + voidMark
-	err = s.transaction(ctx, conn, "void a chunk of run "+run.ID, settings{lockTimeout, mark}, func(tx pgx.Tx) error {
+	err = s.transaction(ctx, conn, "void a chunk of run "+run.ID, settings{lockTimeout: lockTimeout, application: mark, idle: driverIdle}, func(tx pgx.Tx) error {
 		// Whoever holds the key in a transaction is an attempt that has failed already.
 		const everyToken = 1<<63 - 1
 		err := s.unblocked(ctx, run, mark, everyToken, func() error {
@@ -149,7 +149,7 @@ func (s *tableSink) Abort(ctx context.Context, run connector.Run) (committed int
 	}
 	s.endAttempts(ctx, run)
 	err = s.retryLocks(ctx, "give up run "+run.ID, func() error {
-		return s.transaction(ctx, conn, "give up run "+run.ID, settings{lockTimeout: publishTimeout}, func(tx pgx.Tx) error {
+		return s.transaction(ctx, conn, "give up run "+run.ID, settings{lockTimeout: publishTimeout, idle: driverIdle}, func(tx pgx.Tx) error {
 			committed, err = s.abort(ctx, tx, run)
 			return err
 		})

@@ -56,7 +56,7 @@ func (s *tableSink) Write(ctx context.Context, attempt connector.Attempt, open o
 	}
 	mark := attemptMark(run, attempt.Token)
 	var fresh []connector.Receipt
-	err = s.transaction(ctx, conn, "write to "+st.Target.String(), settings{lockTimeout, mark}, func(tx pgx.Tx) error {
+	err = s.transaction(ctx, conn, "write to "+st.Target.String(), settings{lockTimeout: lockTimeout, application: mark}, func(tx pgx.Tx) error {
 		counts, err := s.put(ctx, tx, st, in, len(rest))
 		if err != nil {
 			return err

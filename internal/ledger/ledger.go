@@ -65,7 +65,7 @@ type Run struct {
 	State       RunState
 	Engine      string
 	StartedAt   time.Time
-	FinishedAt  time.Time // zero while it is not over
+	FinishedAt  time.Time // zero while it is not over, and where its planner deserted it
 	// Message is the last thing worth saying about the run.
 	Message string
 	// Doc is what Start stored: the frozen plan and the states of source and sink. Opaque to the ledger.
@@ -109,6 +109,8 @@ type Past struct {
 	States []RunState
 	// Age, where not 0, is how long ago a run must have ended, by the ledger's clock.
 	Age time.Duration
+	// Deserted asks for runs that another planner's took the place of (Begin): abandoned, with no FinishedAt. They stay until Forget.
+	Deserted bool
 }
 
 // Want says what a driver is ready to take.
@@ -215,7 +217,8 @@ type Ledger interface {
 	// it was open, else a new one. Without: the
 	// job's newest run that is planned, open, publishing or failed, else a new one. A run that is not over but has another
 	// fingerprint is returned with ErrMeaning; a run that is over is Done whatever its fingerprint. A planned run whose
-	// planner's lease has not expired is returned with ErrBusy. One whose lease has expired loses its chunks and has a new planner.
+	// planner's lease has not expired is returned with ErrBusy. One whose lease has expired is abandoned, and a new run takes over its name: its planner may
+	// only sleep, and must not find that what it stages, or gives up, is another's (Past.Deserted).
 	Begin(ctx context.Context, req Request) (Run, Role, error)
 	// AddChunks adds a stage's chunks, numbered by their IDs. Adding a chunk again changes nothing. It streams: memory does not grow with
 	// the number of chunks. Estimates are kept. Each batch renews the planner's lease; ErrFenced if driver holds the run no longer.

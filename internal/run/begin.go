@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"slices"
 	"strconv"
@@ -16,11 +15,9 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
-	"github.com/droverdata/drover/internal/fault"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/monitor"
 	"github.com/droverdata/drover/internal/plan"
-	"github.com/droverdata/drover/internal/redact"
 )
 
 // busyPoll is how often a driver looks whether another one has finished planning.
@@ -90,7 +87,10 @@ func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
 			return 0, drover.Errorf(drover.Invalid, "run %s of this job was abandoned, and cannot be taken up again", run.ID).
 				WithHint("name another run with --run")
 		case role == ledger.Plan:
-			return ledger.Work, r.start(ctx)
+			if again, err := r.planRun(ctx); err != nil || !again {
+				return ledger.Work, err
+			}
+			continue
 		case r.o.New:
 			if err := r.abandon(ctx); err != nil {
 				return 0, err
@@ -101,103 +101,24 @@ func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
 		case role == ledger.Done:
 			return role, r.showFailed(ctx)
 		}
-		return role, r.resume(ctx)
+		over, err := r.joinLate(ctx, r.resume(ctx))
+		if over {
+			role = ledger.Done
+		}
+		return role, err
 	}
 }
 
-// start plans a new run: source and sink are made ready, and all chunks go into the ledger.
-func (r *runner) start(ctx context.Context) error {
-	for _, refuse := range []func(context.Context) error{r.refuseRetryOfNothing, r.refuseSecondAppend, r.refuseTwoPlans} {
-		if err := refuse(ctx); err != nil {
-			return errors.Join(err, r.ledger.Close(ctx, r.run.UID, ledger.Abandoned, err.Error()))
-		}
+// joinLate looks whether the run ended while this driver was about to join it, and found, or did not find, what its end takes away.
+func (r *runner) joinLate(ctx context.Context, cause error) (over bool, err error) {
+	if cause == nil {
+		return false, nil
 	}
-	past, err := r.loadedKeys(ctx)
-	if err != nil {
-		return r.giveUp(ctx, err)
+	now, err := r.ledger.Run(ctx, "", r.run.UID)
+	if err == nil && now.State == ledger.Finished {
+		return true, nil
 	}
-	chunking := r.o.Job.Frame.Chunk
-	stage := r.plan.Stages[0]
-	d := doc{Plan: r.plan, SourceIdentity: r.bound.SourceIdentity, SinkIdentity: r.bound.Check.Identity, Host: hostname()}
-	if d.SourceState, err = r.bound.Source.Begin(ctx, chunking, nil); err != nil {
-		return r.giveUp(ctx, err)
-	}
-	fault.Point(ctx)
-	planned := monitor.Planned{
-		Job: r.plan.Job, Source: r.o.Job.Frame.Source.String(), Sink: r.o.Job.Sink.String(), By: chunking.By,
-		Path: stage.Path(), Notes: stage.Notes,
-	}
-	only := r.watchOnly()
-	var sample Sample
-	chunks := numbered(past.New(r.bound.Source.Chunks(ctx, chunking, d.SourceState)), &planned, only, &sample)
-	if err := r.ledger.AddChunks(ctx, r.run.UID, r.driver, 0, chunks); err != nil {
-		return r.giveUp(ctx, fmt.Errorf("cut the source into chunks: %w", err))
-	}
-	if err := only.err(); err != nil {
-		return r.giveUp(ctx, err)
-	}
-	planned.Loaded = past.Skipped()
-	fault.Point(ctx)
-	if err := r.chooseLayout(ctx, &d, &sample); err != nil {
-		return r.giveUp(ctx, err)
-	}
-	planned.Notes = d.Plan.Stages[0].Notes
-	// Only now, because a source that cannot be cut must leave the target untouched.
-	if !r.o.DryRun {
-		run := r.sinkRun(nil)
-		if run.Fence, err = r.ledger.Fence(ctx); err != nil {
-			return r.giveUp(ctx, fmt.Errorf("identify the ledger's database: %w", err))
-		}
-		if d.SinkState, err = r.bound.Sink.Begin(ctx, run, stage.Output); err != nil {
-			_, abortErr := r.bound.Sink.Abort(context.WithoutCancel(ctx), r.sinkRun(nil))
-			return r.giveUp(ctx, errors.Join(err, abortErr))
-		}
-		if err := r.beginRejects(ctx, &d); err != nil {
-			_, abortErr := r.bound.Sink.Abort(context.WithoutCancel(ctx), r.sinkRun(d.SinkState))
-			return r.giveUp(ctx, errors.Join(err, abortErr))
-		}
-	}
-	fault.Point(ctx)
-	if err := r.mark(ctx, &d); err != nil {
-		return r.giveUp(ctx, err)
-	}
-	data, err := json.Marshal(d)
-	if err != nil {
-		return fmt.Errorf("encode the run's plan: %w", err)
-	}
-	if err := r.ledger.Start(ctx, r.run.UID, r.driver, data); err != nil {
-		return fmt.Errorf("open the run in the ledger: %w", err)
-	}
-	fault.Point(ctx)
-	r.doc, r.plan = d, d.Plan
-	r.run.State = ledger.Open
-	r.events.send(planned)
-	return nil
-}
-
-// giveUp ends a run that could not be planned, so that nothing of it stays in the way of the next one.
-func (r *runner) giveUp(ctx context.Context, cause error) error {
-	ctx = context.WithoutCancel(ctx)
-	return errors.Join(cause, r.ledger.Close(ctx, r.run.UID, ledger.Abandoned, redact.Passwords("not planned: "+cause.Error())))
-}
-
-// numbered gives chunks their IDs, sums them up in planned and shows them to only and sample.
-func numbered(chunks iter.Seq2[connector.Chunk, error], planned *monitor.Planned, only *onlyWatch, sample *Sample) iter.Seq2[connector.Chunk, error] {
-	return func(yield func(connector.Chunk, error) bool) {
-		planned.Chunks, planned.Rows, planned.Bytes = 0, 0, 0
-		*sample = Sample{}
-		for c, err := range chunks {
-			c.ID = planned.Chunks
-			planned.Chunks++
-			planned.Rows += c.Rows
-			planned.Bytes += c.Bytes
-			only.add(c.Key)
-			sample.Add(c)
-			if !yield(c, err) {
-				return
-			}
-		}
-	}
+	return false, cause
 }
 
 // resume takes up a run that is open already, here or on another machine.
@@ -209,6 +130,9 @@ func (r *runner) resume(ctx context.Context) error {
 	r.plan = r.doc.Plan
 	if err := r.sameEnds(); err != nil {
 		return err
+	}
+	if r.doc.Published {
+		return nil // all that is left is to say that it is finished
 	}
 	if err := r.checkMarks(ctx); err != nil {
 		return err

@@ -40,7 +40,7 @@ func (r *runner) mark(ctx context.Context, d *doc) (err error) {
 
 // checkMarks refuses to work on a run whose folders this machine does not see.
 func (r *runner) checkMarks(ctx context.Context) error {
-	for end, places := range r.ends() {
+	for end, places := range r.ends(r.doc) {
 		missing, err := end.Unmarked(ctx, r.markName(), places)
 		if err != nil {
 			return drover.Errorf(drover.Refused, "%w", err)
@@ -54,25 +54,28 @@ func (r *runner) checkMarks(ctx context.Context) error {
 }
 
 // unmark removes the marks of a run that is over.
-func (r *runner) unmark(ctx context.Context) error {
+func (r *runner) unmark(ctx context.Context) error { return r.unmarkOf(ctx, r.run.UID, r.doc) }
+
+// unmarkOf removes the marks of a run from the places of a doc.
+func (r *runner) unmarkOf(ctx context.Context, uid string, d doc) error {
 	var errs []error
-	for end, places := range r.ends() {
-		errs = append(errs, end.Unmark(ctx, r.markName(), places))
+	for end, places := range r.ends(d) {
+		errs = append(errs, end.Unmark(ctx, markName(uid), places))
 	}
 	return errors.Join(errs...)
 }
 
-// ends are the marked ends of the run with their folders.
-func (r *runner) ends() map[connector.Local][]string {
+// ends are the marked ends of a run with their folders.
+func (r *runner) ends(d doc) map[connector.Local][]string {
 	ends := map[connector.Local][]string{}
-	if l, ok := r.bound.Source.(connector.Local); ok && len(r.doc.SourceMarks) > 0 {
-		ends[l] = r.doc.SourceMarks
+	if l, ok := r.bound.Source.(connector.Local); ok && len(d.SourceMarks) > 0 {
+		ends[l] = d.SourceMarks
 	}
-	if l, ok := r.bound.Sink.(connector.Local); ok && len(r.doc.SinkMarks) > 0 {
-		ends[l] = r.doc.SinkMarks
+	if l, ok := r.bound.Sink.(connector.Local); ok && len(d.SinkMarks) > 0 {
+		ends[l] = d.SinkMarks
 	}
-	if l, ok := r.bound.Rejects.(connector.Local); ok && len(r.doc.RejectsMarks) > 0 {
-		ends[l] = r.doc.RejectsMarks
+	if l, ok := r.bound.Rejects.(connector.Local); ok && len(d.RejectsMarks) > 0 {
+		ends[l] = d.RejectsMarks
 	}
 	return ends
 }

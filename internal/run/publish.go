@@ -44,7 +44,7 @@ func (r *runner) publish(ctx context.Context) (again bool, err error) {
 	}
 	held, stop := context.WithCancelCause(ctx)
 	var beat sync.WaitGroup
-	beat.Go(func() { r.keepPublishing(held, stop) })
+	beat.Go(func() { r.keepLease(held, stop) })
 	defer func() {
 		stop(nil)
 		beat.Wait()
@@ -59,6 +59,9 @@ func (r *runner) publish(ctx context.Context) (again bool, err error) {
 // publishHeld publishes under the lease, which ctx ends with.
 func (r *runner) publishHeld(ctx context.Context) (again bool, err error) {
 	fault.Point(ctx)
+	if r.doc.Published {
+		return false, r.close(ctx, "")
+	}
 	if err := r.readInputs(ctx); err != nil {
 		return false, err
 	}
@@ -102,7 +105,7 @@ func (r *runner) publishHeld(ctx context.Context) (again bool, err error) {
 	if err := r.warnOfNothing(ctx); err != nil {
 		return false, err
 	}
-	if err := r.keepFiles(ctx, published.Files); err != nil {
+	if err := r.keepPublished(ctx, published.Files); err != nil {
 		return false, err
 	}
 	return false, r.close(ctx, "")
@@ -130,12 +133,10 @@ func (r *runner) warnOfNothing(ctx context.Context) error {
 	return nil
 }
 
-// keepFiles records how many files were published, for those who only find the run finished.
-func (r *runner) keepFiles(ctx context.Context, files int64) error {
-	if files == 0 {
-		return nil
-	}
-	r.doc.Files = files
+// keepPublished records that everything is visible, and how many files that were, for those who only find the run finished, or closed by half: its marks go
+// before it ends.
+func (r *runner) keepPublished(ctx context.Context, files int64) error {
+	r.doc.Published, r.doc.Files = true, files
 	data, err := json.Marshal(r.doc)
 	if err != nil {
 		return fmt.Errorf("encode the run's plan: %w", err)
@@ -151,6 +152,7 @@ func (r *runner) close(ctx context.Context, message string) error {
 	if err := r.unmark(ctx); err != nil {
 		return err
 	}
+	fault.Point(ctx)
 	if err := r.ledger.Close(ctx, r.run.UID, ledger.Finished, message); err != nil {
 		return fmt.Errorf("record that the run is finished: %w", err)
 	}
@@ -187,8 +189,8 @@ func (r *runner) othersDid(ctx context.Context) (again bool, err error) {
 	return true, nil
 }
 
-// keepPublishing renews the publish lease until ctx ends, and stops the publishing once the lease is lost.
-func (r *runner) keepPublishing(ctx context.Context, stop context.CancelCauseFunc) {
+// keepLease renews the lease of the planner or the publisher until ctx ends, and stops the work once the lease is lost.
+func (r *runner) keepLease(ctx context.Context, stop context.CancelCauseFunc) {
 	for sleep(ctx, r.o.Lease/3) == nil {
 		if err := r.ledger.Renew(ctx, r.run.UID, r.driver, r.o.Lease); errors.Is(err, ledger.ErrFenced) {
 			stop(ledger.ErrFenced)

@@ -343,8 +343,9 @@ type doc struct {
 	SinkMarks    []string `json:"sink_marks,omitempty"`
 	RejectsMarks []string `json:"rejects_marks,omitempty"`
 	Host         string   `json:"host"`
-	// Files is how many files were published.
-	Files int64 `json:"files,omitempty"`
+	// Published says that the result is visible, and Files how many files that are.
+	Published bool  `json:"published,omitempty"`
+	Files     int64 `json:"files,omitempty"`
 	// Passed says that the staged rows met the expectations, and publish may have begun; Broken is which of them they broke.
 	Passed bool            `json:"passed,omitempty"`
 	Broken []expect.Broken `json:"broken,omitempty"`

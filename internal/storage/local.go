@@ -208,6 +208,7 @@ func (Local) CloseArea(ctx context.Context, area string) error {
 	if err := syncDir(filepath.Dir(area)); err != nil {
 		return err
 	}
+	fault.Point(ctx)
 	return os.RemoveAll(closed)
 }
 

@@ -25,9 +25,10 @@ func testBegin(t *testing.T, fixture Fixture) {
 			t.Errorf("another job: %+v %v %v", other, role, err)
 		}
 	})
-	t.Run("a live planner keeps others out, a dead one is replaced and its chunks are removed", func(t *testing.T) {
+	t.Run("a live planner keeps others out, the run of a silent one is replaced", func(t *testing.T) {
 		b := empty(t, fixture)
 		b.add(0, numbered(3))
+		slow := b.runState(ledger.Planned)
 		second := request()
 		second.Driver, second.Engine = "second", "ray"
 		run, _, err := b.Begin(t.Context(), second)
@@ -42,18 +43,36 @@ func testBegin(t *testing.T, fixture Fixture) {
 		b.want(err, ledger.ErrBusy)
 		b.Advance(2 * slack)
 		run, role, err := b.Begin(t.Context(), second)
-		if err != nil || role != ledger.Plan || run.UID != b.uid || run.Engine != "ray" {
+		if err != nil || role != ledger.Plan || run.UID == b.uid || run.ID != slow.ID || run.Engine != "ray" {
 			t.Fatalf("%+v %v %v", run, role, err)
 		}
 		b.states("")
-		// The first planner was only slow. All that it still tries is refused.
+		// The first planner was only slow. All that it still tries is refused, and giving its run up is no matter of the other one.
 		b.want(b.AddChunks(t.Context(), b.uid, "driver", 0, numbered(3)), ledger.ErrFenced)
 		b.want(b.Start(t.Context(), b.uid, "driver", nil), ledger.ErrFenced)
 		b.want(b.Renew(t.Context(), b.uid, "driver", lease), ledger.ErrFenced)
+		b.must(b.Close(t.Context(), b.uid, ledger.Abandoned, "not planned")) // nothing changes
 		b.states("")
+		deserted := ledger.Past{Job: "job", Deserted: true}
+		if got := b.history(deserted); len(got) != 1 || got[0] == run.ID || b.runState(ledger.Abandoned).UID == run.UID {
+			t.Errorf("deserted: %q", got)
+		}
+		if again, role, err := b.Begin(t.Context(), second); err != nil || role != ledger.Plan || again.ID != run.ID {
+			t.Fatalf("the second plans anew: %+v %v %v", again, role, err)
+		} else {
+			run = again
+		}
+		for old, err := range b.History(t.Context(), deserted) {
+			b.must(err)
+			b.must(b.Forget(t.Context(), old.UID))
+		}
+		b.uid = run.UID
 		b.must(b.AddChunks(t.Context(), b.uid, "second", 0, numbered(2)))
 		b.must(b.Start(t.Context(), b.uid, "second", nil))
 		b.states("pp")
+		if got := b.history(deserted); got != nil {
+			t.Errorf("deserted: %q", got)
+		}
 	})
 	t.Run("the same planner may begin anew", func(t *testing.T) {
 		b := empty(t, fixture)
@@ -247,9 +266,11 @@ func testPlan(t *testing.T, fixture Fixture) {
 		b.Advance(1e6)
 		second := request()
 		second.Driver = "second"
-		if _, role, err := b.Begin(t.Context(), second); err != nil || role != ledger.Plan {
+		run, role, err := b.Begin(t.Context(), second)
+		if err != nil || role != ledger.Plan {
 			t.Fatal(role, err)
 		}
+		b.uid = run.UID
 		b.must(b.AddChunks(t.Context(), b.uid, "second", 0, numbered(4)))
 		b.must(b.Start(t.Context(), b.uid, "second", nil))
 		dead := b.claimWith(ledger.Want{MaxChunks: 2, Worker: "dead"}, 0, 1)

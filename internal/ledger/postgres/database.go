@@ -78,6 +78,7 @@ func (d *database) try(ctx context.Context, fn func(sqlstore.Tx) error) error {
 	defer conn.Release()
 	tx := &transaction{ctx: ctx, d: d, on: conn, pending: &pgx.Batch{}}
 	tx.pending.Queue("begin")
+	tx.pending.Queue(giveUpIdle)
 	if err := d.lost(ctx, conn, fn(tx)); err != nil {
 		// With a context of its own: a cancelled caller's transaction must let go of its locks too. Where it fails, the pool's closing
 		// of the connection does the same.
@@ -96,7 +97,12 @@ func (d *database) try(ctx context.Context, fn func(sqlstore.Tx) error) error {
 	}))
 }
 
-const rollbackTimeout = 5 * time.Second
+const (
+	rollbackTimeout = 5 * time.Second
+	// giveUpIdle has the server give up the transaction of a driver that falls asleep, whose locks all others would wait for. Statements follow
+	// each other at once.
+	giveUpIdle = `SET LOCAL idle_in_transaction_session_timeout = '5s'`
+)
 
 // Read implements sqlstore.DB.
 func (d *database) Read(ctx context.Context, fn func(sqlstore.Tx) error) error {

@@ -80,7 +80,7 @@ func refusal(e *pgconn.PgError, connecting bool, config *pgx.ConnConfig) error {
 		out.Kind, out.Hint = drover.Refused, "grant it, or let drover use a schema of the role's own with ?"+pgurl.SchemaParameter+"=NAME in the ledger's URL"
 	case e.Code == "25006":
 		out.Kind, out.Hint = drover.Refused, "the server is read-only (a standby?): name the primary in the ledger's URL"
-	case class == "40", class == "08", e.Code == "55P03", class == "57" && !connecting:
+	case class == "40", class == "08", e.Code == "55P03", e.Code == "25P03", class == "57" && !connecting:
 		out.Kind, out.Hint = drover.Transient, "run the same command again"
 	case class == "53", class == "57":
 		out.Kind, out.Hint = drover.Unreachable, "run the same command again later"

@@ -77,8 +77,12 @@ func (s *Store) Begin(ctx context.Context, req ledger.Request) (ledger.Run, ledg
 			run, err = create(tx, req)
 			return err
 		}
-		role, err = join(tx, &found, req)
+		role, err = join(&found, req)
 		run = found.result()
+		if err != nil || role != ledger.Plan {
+			return err
+		}
+		run, err = replace(tx, run, req)
 		return err
 	})
 	if errors.Is(err, ledger.ErrBusy) || errors.Is(err, ledger.ErrMeaning) {
@@ -91,7 +95,7 @@ func (s *Store) Begin(ctx context.Context, req ledger.Request) (ledger.Run, ledg
 }
 
 // join decides what a driver does in a run that exists.
-func join(tx Tx, found *runScan, req ledger.Request) (ledger.Role, error) {
+func join(found *runScan, req ledger.Request) (ledger.Role, error) {
 	switch run := found.run; {
 	case run.State.Over():
 		return ledger.Done, nil
@@ -102,14 +106,20 @@ func join(tx Tx, found *runScan, req ledger.Request) (ledger.Role, error) {
 	case found.held(req.Driver):
 		return ledger.Plan, ledger.ErrBusy
 	}
-	// The planner died, or this driver plans anew. Whatever chunks there are may be of another snapshot of the source.
-	if _, err := tx.Exec(`DELETE FROM @table(chunk) WHERE run_id = $1`, found.run.UID); err != nil {
-		return 0, err
+	return ledger.Plan, nil
+}
+
+// replace makes a run in the place of one whose planner is silent, or plans anew. A finished_at of NULL keeps the old one among the deserted.
+func replace(tx Tx, old ledger.Run, req ledger.Request) (ledger.Run, error) {
+	if err := tx.Later(`DELETE FROM @table(chunk) WHERE run_id = $1`, old.UID); err != nil {
+		return ledger.Run{}, err
 	}
-	_, err := tx.Exec(`UPDATE @table(run) SET holder = $2, lease_until = @after($3), lease_us = CAST($3 AS bigint), engine = $4
-		WHERE uid = $1`, found.run.UID, req.Driver, req.Lease.Microseconds(), req.Engine)
-	found.run.Engine = req.Engine
-	return ledger.Plan, err
+	if err := tx.Later(`UPDATE @table(run) SET state = 'abandoned', id = id || '~' || substr(uid, 1, 6), message = 'its planner fell silent',
+		holder = NULL, lease_until = NULL WHERE uid = $1`, old.UID); err != nil {
+		return ledger.Run{}, err
+	}
+	req.Name = old.ID
+	return create(tx, req)
 }
 
 const insertRun = `INSERT INTO @table(run) (uid, id, job, fingerprint, state, engine, started_at, holder, lease_until, lease_us)

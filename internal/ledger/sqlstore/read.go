@@ -38,7 +38,7 @@ func (s *Store) Run(ctx context.Context, job, id string) (ledger.Run, error) {
 const (
 	selectHistory = `SELECT number, ` + runColumns + ` FROM @table(run)
 		WHERE ($1 = '' OR job = $1) AND ($2 = '' OR fingerprint = $2) AND state @any($3) AND number < $4
-			AND (CAST($6 AS bigint) = 0 OR finished_at <= @after($6)) ORDER BY number DESC LIMIT $5`
+			AND (CAST($6 AS bigint) = 0 OR finished_at <= @after($6)) AND (CAST($7 AS bigint) = 0 OR finished_at IS NULL) ORDER BY number DESC LIMIT $5`
 	historyPage = 50 // runs have large docs
 )
 
@@ -47,6 +47,10 @@ func (s *Store) History(ctx context.Context, of ledger.Past) iter.Seq2[ledger.Ru
 	states := make([]string, len(of.States))
 	for i, state := range of.States {
 		states[i] = string(state)
+	}
+	deserted := 0
+	if of.Deserted {
+		states, deserted = []string{string(ledger.Abandoned)}, 1
 	}
 	return func(yield func(ledger.Run, error) bool) {
 		before, err := s.numberOf(ctx, of.Before)
@@ -60,7 +64,7 @@ func (s *Store) History(ctx context.Context, of ledger.Past) iter.Seq2[ledger.Ru
 					err := r.Scan(append([]any{&last}, found.dest()...)...)
 					batch = append(batch, found.result())
 					return err
-				}, selectHistory, clean(of.Job), of.Fingerprint, states, before, historyPage, -of.Age.Microseconds())
+				}, selectHistory, clean(of.Job), of.Fingerprint, states, before, historyPage, -of.Age.Microseconds(), deserted)
 			})
 			if err != nil {
 				break
