@@ -184,7 +184,7 @@ func (r *runner) all(ctx context.Context) (Summary, error) {
 	}
 	err = r.work(ctx)
 	if r.o.Once {
-		err = errors.Join(err, r.discard(context.WithoutCancel(ctx)))
+		err = errors.Join(err, r.throwAway(context.WithoutCancel(ctx)))
 	}
 	if ctx.Err() != nil && err != nil && drover.KindOf(err) != drover.Interrupted {
 		err = drover.Errorf(drover.Interrupted, "stopped: %w", err).WithHint("the same command goes on where this one stopped")
@@ -194,8 +194,8 @@ func (r *runner) all(ctx context.Context) (Summary, error) {
 	return summary, errors.Join(err, sumErr)
 }
 
-// discard removes what a run staged that did not finish and that nobody will resume.
-func (r *runner) discard(ctx context.Context) error {
+// throwAway removes what a run staged that did not finish and that nobody will resume.
+func (r *runner) throwAway(ctx context.Context) error {
 	run, err := r.ledger.Run(ctx, "", r.run.UID)
 	if err != nil {
 		return fmt.Errorf("read the run from the ledger: %w", err)
