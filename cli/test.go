@@ -139,7 +139,7 @@ func (a *app) test(ctx context.Context, path string, file *jobfile.File, f testF
 		return err
 	}
 	t.sampler = &verify.Sampler{Chunks: t.Sample, Seed: f.seed}
-	summary, err := t.run(ctx, t.Trial.Job, "result")
+	summary, err := t.run(ctx, t.Job, "result")
 	if err != nil {
 		return err
 	}
