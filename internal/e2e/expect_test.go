@@ -150,6 +150,20 @@ expect: `+expectations+"\n")
 	}
 }
 
+// nearTheCheck returns a point of the driver shortly before its check, found in long strides: TestKillNine is about those before.
+func nearTheCheck(t *testing.T, s scenario) int {
+	t.Helper()
+	const stride = 8
+	for n := stride; ; n += stride {
+		p := s.place(t)
+		marker := filepath.Join(p.dir, "killed")
+		r := p.drover(t, []string{fmt.Sprintf("DROVER_FAULT=driver:%d:%s", n, marker)}, "run", "job.yaml", "--run", "once")
+		if _, err := os.Stat(marker); err != nil || strings.Contains(r.stderr, "checking") {
+			return n - stride + 1
+		}
+	}
+}
+
 // TestKillNineAroundTheExpectations kills the driver at every point from where all chunks are finished on. The same command ends the run, and
 // its data is judged before it is published, once more or not.
 func TestKillNineAroundTheExpectations(t *testing.T) {
@@ -163,7 +177,7 @@ func TestKillNineAroundTheExpectations(t *testing.T) {
 			calm.must(t, "run", "job.yaml", "--run", "once", "--json")
 			want := s.state(t, calm)
 			points := 0
-			for n := 1; ; n++ {
+			for n := nearTheCheck(t, s); ; n++ {
 				p := s.place(t)
 				marker := filepath.Join(p.dir, "killed")
 				first := p.drover(t, []string{fmt.Sprintf("DROVER_FAULT=driver:%d:%s", n, marker)}, "run", "job.yaml", "--run", "once")
@@ -200,7 +214,7 @@ func TestWhatBreaksAnExpectationIsNeverPublishedWhateverIsKilled(t *testing.T) {
 		return p.query(t, "SELECT count(*), sum(id) FROM read_parquet('out/**/*.parquet', hive_partitioning=true)")
 	}
 	want := rows(before)
-	for n := 1; ; n++ {
+	for n := nearTheCheck(t, s); ; n++ {
 		p := s.place(t)
 		marker := filepath.Join(p.dir, "killed")
 		first := p.drover(t, []string{fmt.Sprintf("DROVER_FAULT=driver:%d:%s", n, marker)}, "run", "job.yaml", "--run", "once")
