@@ -178,7 +178,7 @@ func (s scenario) killedEverywhere(t *testing.T, stride int) {
 				t.Fatal("the process passes more points than it can have")
 			}
 		}
-		if n < 5 {
+		if n < 4 {
 			t.Fatalf("%s passed only %d points: the test does not test", role, n-1)
 		}
 		t.Logf("killed the %s at %d points", role, (n-1)/stride)

@@ -162,9 +162,7 @@ func TestJobFileRefusals(t *testing.T) {
 		{name: "s3 source", old: "path: in", text: "path: s3://bucket/in/", code: 2, says: []string{"job.yaml:4:11", "s3"}},
 		{name: "s3 sink", old: "path: out", text: "path: s3://bucket/out/", code: 2, says: []string{"job.yaml:11:11", "s3"}},
 		{name: "table", old: "[payment_type]\n", text: "[payment_type]\n  table: nyc.trips\n", code: 2, says: []string{"job.yaml:13:3", "table"}},
-		{name: "python", old: filter, text: "  - python: clean.py:clean\n", code: 2, says: []string{"job.yaml:7:5", "python"}},
 		{name: "group", old: filter, text: "  - group: {by: [id], agg: {n: count(*)}}\n", code: 2, says: []string{"job.yaml:7:5", "group"}},
-		{name: "expect", old: "name: trips", text: "name: trips\nexpect: [{rows: '> 1'}]", code: 2, says: []string{"job.yaml:2:1", "expect"}},
 	})
 }
 
