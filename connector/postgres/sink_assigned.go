@@ -11,13 +11,8 @@ import (
 
 // Assigned implements connector.Assigner: Postgres's assignment casts (exactness.md 29), as far as DuckDB has them.
 func (s *tableSink) Assigned(ctx context.Context, output drover.Schema) ([]drover.Pair, error) {
-	conn, err := s.acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer s.release(conn)
-	t, err := findTarget(ctx, conn, s.spec.Table)
-	if err != nil || t.OID == 0 {
+	t, err := s.existing(ctx)
+	if t == nil {
 		return nil, err
 	}
 	var casts []drover.Pair

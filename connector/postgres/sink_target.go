@@ -8,13 +8,8 @@ import (
 
 // Target implements connector.Targeter.
 func (s *tableSink) Target(ctx context.Context) (drover.Schema, error) {
-	conn, err := s.acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer s.release(conn)
-	t, err := findTarget(ctx, conn, s.spec.Table)
-	if err != nil || t.OID == 0 {
+	t, err := s.existing(ctx)
+	if t == nil {
 		return nil, err
 	}
 	var columns drover.Schema
@@ -26,4 +21,18 @@ func (s *tableSink) Target(ctx context.Context) (drover.Schema, error) {
 		columns = append(columns, drover.Column{Name: c.name, Type: c.typ.duck(), Native: c.native, NotNull: c.notNull})
 	}
 	return columns, nil
+}
+
+// existing describes the table that the sink names; nil where there is none.
+func (s *tableSink) existing(ctx context.Context) (*target, error) {
+	conn, err := s.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.release(conn)
+	t, err := findTarget(ctx, conn, s.spec.Table)
+	if err != nil || t.OID == 0 {
+		return nil, err
+	}
+	return t, nil
 }

@@ -19,14 +19,13 @@ import (
 
 // relation is what a program's last function returned for each chunk of a task.
 type relation struct {
-	ctx    context.Context //nolint:containedctx // DuckDB's callbacks have none
+	ctx    context.Context // DuckDB's callbacks have none
 	runner *Runner
 	source connector.Relation
 	chunks []connector.Chunk
 	out    *duck.Session
 	// columns are the last function's as DuckDB reads them from Arrow, and step.Tag.
 	columns drover.Schema
-	failed  error
 	closers []func()
 
 	// mu is held by whoever calls a function: scans of several chunks may run side by side.
@@ -38,11 +37,7 @@ type relation struct {
 // Over returns the relation of what the functions make of a source's chunks. It is scanned in the session out. Closing it closes
 // source.
 func (r *Runner) Over(ctx context.Context, out *duck.Session, source connector.Relation, chunks []connector.Chunk) connector.Relation {
-	last := r.answers[len(r.answers)-1]
-	return &relation{
-		ctx: ctx, runner: r, source: source, chunks: chunks, out: out,
-		columns: tagged(last),
-	}
+	return &relation{ctx: ctx, runner: r, source: source, chunks: chunks, out: out, columns: tagged(r.answers[len(r.answers)-1])}
 }
 
 func (l *relation) Chunk(i int) string { return l.scan([]int{i}) }
@@ -70,9 +65,6 @@ func (l *relation) Close() error {
 // scan registers a scan of some chunks, in this order.
 func (l *relation) scan(chunks []int) string {
 	sql, remove, err := l.out.AddScan(l.columns, func() (duck.Filler, error) {
-		if l.failed != nil {
-			return nil, l.failed
-		}
 		s := &scan{relation: l, left: chunks, together: len(chunks) > 1}
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -80,9 +72,8 @@ func (l *relation) scan(chunks []int) string {
 		return s.fill, nil
 	})
 	if err != nil {
-		// The columns were declared and bound before: it is told where the relation is read.
-		l.failed = fmt.Errorf("declare a function's columns: %w", err)
-		return "(SELECT error('a function''s columns cannot be declared'))"
+		// The columns were declared when the job was bound. It is told where the relation is read.
+		return "(SELECT error(" + duck.Literal("declare a function's columns: "+err.Error()) + "))"
 	}
 	l.closers = append(l.closers, remove)
 	return selectAs(l.runner.Output(), l.columns, sql)

@@ -17,7 +17,7 @@ type rows struct {
 	refs    atomic.Int64
 	convert *duck.ArrowWriter
 	schema  *arrow.Schema
-	// read returns the next chunk, of which take is the part that counts; none at the end.
+	// read returns the next chunk, of which the rows from..to count; none at the end.
 	read    func() (c duck.Chunk, from, to int, err error)
 	current arrow.RecordBatch
 	// first was read ahead, to know whether there is any.

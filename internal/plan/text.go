@@ -84,7 +84,10 @@ func (s Stage) write(b *strings.Builder) {
 		line(b, "", fmt.Sprintf("%d receives %s", c.Step+1, c.Function.Receives()))
 		line(b, "", fmt.Sprintf("%d returns %s (%s)", c.Step+1, typed(c.Output), c.Told))
 	}
-	if len(s.Program.Calls) == 0 && slices.ContainsFunc(s.Steps, func(st drover.Step) bool { return st.Kind() == "downcast" }) {
+	switch downcast := slices.ContainsFunc(s.Steps, func(st drover.Step) bool { return st.Kind() == "downcast" }); {
+	case downcast && len(s.Program.Calls) > 0:
+		line(b, "", "downcast: without effect in this version: functions receive the columns' own types; cast: changes those (drover profile writes the step)")
+	case downcast:
 		line(b, "", "downcast: no function follows that would receive the smaller types, and the sink's stay; cast: changes those (drover profile writes the step)")
 	}
 	if len(s.Steps) > 0 && s.Program.RowWise {

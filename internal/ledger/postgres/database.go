@@ -124,7 +124,7 @@ func (d *database) Close() error {
 
 // transaction sends statements in as few round trips as their answers allow.
 type transaction struct {
-	ctx     context.Context //nolint:containedctx // it lives as long as one call of Write or Read
+	ctx     context.Context // it lives as long as one call of Write or Read
 	d       *database
 	on      *pgxpool.Conn
 	pending *pgx.Batch // statements that were not sent yet

@@ -147,7 +147,7 @@ func (d *database) Close() error {
 
 // transaction executes on the writer, or, without prepare, on the readers.
 type transaction struct {
-	ctx     context.Context //nolint:containedctx // it lives as long as one call of Write or Read
+	ctx     context.Context // it lives as long as one call of Write or Read
 	d       *database
 	prepare func(context.Context, string) (*sql.Stmt, error)
 }
