@@ -140,3 +140,5 @@ def clean(df: pandas.DataFrame, chunk) -> pandas.DataFrame:
 		}
 	}
 }
+
+func chunkNamed(key string) function.Chunk { return function.Chunk{Key: key, Run: "r-1", Job: "test"} }

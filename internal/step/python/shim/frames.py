@@ -148,10 +148,12 @@ def to_pandas(table, dtypes, not_null, mode, threads):
     except (pa.ArrowException, ValueError, OverflowError):
         raise_column(own)
         raise
-    for i, name in enumerate(table.column_names):
-        if dtypes[name] is not None:
-            df.insert(i, name, dtypes[name].__from_arrow__(whole(table[name])))
-    return df
+    if own.num_columns == table.num_columns:
+        return df
+    import pandas as pd
+
+    columns = {n: df[n] if dtypes[n] is None else dtypes[n].__from_arrow__(table[n]) for n in table.column_names}
+    return pd.DataFrame(columns, index=range(table.num_rows), copy=False)
 
 
 def raise_column(table):
@@ -162,11 +164,3 @@ def raise_column(table):
         except (pa.ArrowException, ValueError, OverflowError) as e:
             raise Refusal("data", f"column {name}, {table[name].type}, holds a value that Python has no object for: {describe(e)}",
                           NUMPY_HINT, name) from None
-
-
-def whole(column):
-    """One chunk, as far as it fits: pandas' operations on many small chunks are slow."""
-    if column.num_chunks <= 1:
-        return column
-    one = column.combine_chunks()
-    return one if isinstance(one, pa.ChunkedArray) else pa.chunked_array([one])
