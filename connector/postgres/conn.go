@@ -3,6 +3,7 @@ package postgres
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -101,6 +102,9 @@ func connect(ctx context.Context, u URL, env connector.Env) (*pgx.Conn, error) {
 	e := &drover.Error{
 		Field: "url", Kind: drover.Unreachable, Message: "cannot connect to " + u.String() + ": " + dialReason(err), Cause: err,
 		Hint: "check the host, the port and that the server is running",
+	}
+	if _, bad := errors.AsType[*tls.CertificateVerificationError](err); bad {
+		e.Kind, e.Hint = drover.Refused, "check sslrootcert, and that the host in the URL is one that the certificate names; sslmode says what is checked"
 	}
 	return nil, e
 }

@@ -116,7 +116,7 @@ func kindOfState(code string) drover.Kind {
 func hintOfState(code string) string {
 	switch code {
 	case "28P01", "28000":
-		return "check the user, the password and pg_hba.conf"
+		return "check the user, the password and pg_hba.conf; a server may want TLS (sslmode=require), or a certificate (sslcert, sslkey)"
 	case "3D000":
 		return "check the database name in the URL"
 	case "42501":

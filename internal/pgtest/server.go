@@ -33,6 +33,8 @@ type Options struct {
 	Durable bool
 	// Settings are server settings that win over those of this package: "max_connections": "20".
 	Settings map[string]string
+	// TLS has the server speak TLS too. Roles other than postgres must: CertifiedRole with its certificate, others with their password.
+	TLS bool
 }
 
 // Server is one running cluster. It listens on the loopback interface only. The role postgres, a superuser, needs no password;
@@ -89,6 +91,14 @@ func (s *Server) begin(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.opts.TLS {
+		use, err := s.makeCertificates()
+		if err != nil {
+			return err
+		}
+		maps.Copy(use, s.opts.Settings)
+		s.opts.Settings = use
+	}
 	return s.launch(ctx)
 }
 
@@ -108,7 +118,12 @@ func (s *Server) initdb(ctx context.Context) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb in %s: %w\n%s", s.dir, err, out)
 	}
-	hba := "host all postgres 127.0.0.1/32 trust\nhost replication postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+	hba := "host all postgres 127.0.0.1/32 trust\nhost replication postgres 127.0.0.1/32 trust\n"
+	if s.opts.TLS {
+		hba += "hostssl all " + CertifiedRole + " 127.0.0.1/32 cert\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
+	} else {
+		hba += "host all all 127.0.0.1/32 scram-sha-256\n"
+	}
 	if err := os.WriteFile(filepath.Join(s.data(), "pg_hba.conf"), []byte(hba), 0o600); err != nil {
 		return fmt.Errorf("write pg_hba.conf: %w", err)
 	}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"strings"
@@ -25,6 +26,12 @@ func explain(err error, config *pgx.ConnConfig) error {
 	var connect *pgconn.ConnectError
 	if errors.As(err, &server) {
 		return refusal(server, errors.As(err, &connect), config)
+	}
+	if _, bad := errors.AsType[*tls.CertificateVerificationError](err); bad {
+		return &drover.Error{
+			Kind: drover.Refused, Message: scrub("the ledger at "+place(config)+": "+reason(err), config.Password),
+			Hint: "check sslrootcert, and that the host in the ledger's URL is one that the certificate names; sslmode says what is checked", Cause: err,
+		}
 	}
 	if errors.As(err, &connect) {
 		return &drover.Error{
@@ -73,7 +80,7 @@ func refusal(e *pgconn.PgError, connecting bool, config *pgx.ConnConfig) error {
 	}
 	switch {
 	case class == "28":
-		out.Kind, out.Hint = drover.Refused, "check user and password in the ledger's URL"
+		out.Kind, out.Hint = drover.Refused, "check user and password in the ledger's URL; a server may want TLS (sslmode=require), or a certificate (sslcert, sslkey)"
 	case e.Code == "3D000":
 		out.Kind, out.Hint = drover.Refused, "create the database, or name another in the ledger's URL"
 	case e.Code == "42501":
