@@ -34,7 +34,7 @@ companies: build .cache/interop/.ready ## run the companies job, in SQL and as a
 	VIRTUAL_ENV="$(CURDIR)/.cache/interop" $(GO) run ./examples/companies -drover bin/drover -job examples/companies-pandas/companies.yaml
 
 .PHONY: test
-test: ## run every test, with a real Postgres that is found or fetched
+test: ## run every test, with a real Postgres and a PgBouncer that are found or fetched
 	$(GO) test -timeout $(TEST_TIMEOUT) ./...
 	$(GO) test -race -timeout $(TEST_TIMEOUT) $(RACE)
 

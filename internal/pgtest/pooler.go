@@ -40,24 +40,22 @@ max_client_conn = 100
 
 // StartPooler starts a PgBouncer in front of s. The caller stops it.
 func (s *Server) StartPooler(ctx context.Context) (*Pooler, error) {
-	bin, err := exec.LookPath("pgbouncer")
+	cmd, err := findPooler(ctx)
 	if err != nil {
-		if bin, err = exec.LookPath("/usr/sbin/pgbouncer"); err != nil {
-			return nil, fmt.Errorf("find pgbouncer: %w (install PgBouncer: apt-get install pgbouncer)", err)
-		}
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "drover-pooler-")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for pgbouncer: %w", err)
 	}
 	p := &Pooler{dir: dir}
-	if err := p.begin(ctx, s, bin); err != nil {
+	if err := p.begin(ctx, s, cmd); err != nil {
 		return nil, errors.Join(err, p.Stop())
 	}
 	return p, nil
 }
 
-func (p *Pooler) begin(ctx context.Context, s *Server, bin string) (err error) {
+func (p *Pooler) begin(ctx context.Context, s *Server, cmd *exec.Cmd) (err error) {
 	if err := os.Chmod(p.dir, 0o755); err != nil {
 		return fmt.Errorf("open %s to the pooler's user: %w", p.dir, err)
 	}
@@ -76,7 +74,7 @@ func (p *Pooler) begin(ctx context.Context, s *Server, bin string) (err error) {
 		return fmt.Errorf("open the pooler's log: %w", err)
 	}
 	defer log.Close() //nolint:errcheck // the pooler has its own descriptor
-	cmd := exec.Command(bin, config)
+	cmd.Args = append(cmd.Args, config)
 	cmd.Dir, cmd.SysProcAttr = p.dir, attributes() // it refuses to run as root, as the server does
 	cmd.Stdout, cmd.Stderr = log, log
 	if p.process, err = startProcess(cmd); err != nil {
