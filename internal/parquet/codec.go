@@ -2,6 +2,7 @@ package parquet
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -14,6 +15,9 @@ import (
 type codec struct {
 	id       int32 // parquet.thrift, CompressionCodec
 	compress func(dst, src []byte) ([]byte, error)
+	// store writes src in the codec's format as it is, and storedSize is how many bytes that takes; nil where it would save little.
+	store      func(write func([]byte), src []byte)
+	storedSize func(src []byte) int
 }
 
 // Compresses reports whether this package has a codec of that name; "" is snappy.
@@ -24,7 +28,7 @@ func Compresses(name string) bool {
 func newCodec(name string) (codec, error) {
 	switch name {
 	case "", "snappy":
-		return codec{1, func(dst, src []byte) ([]byte, error) {
+		return codec{id: 1, store: storeSnappy, storedSize: storedSnappy, compress: func(dst, src []byte) ([]byte, error) {
 			if n := s2.MaxEncodedLen(len(src)); n < 0 {
 				return nil, fmt.Errorf("a page of %d bytes is too large for snappy", len(src))
 			} else if cap(dst) < n {
@@ -37,10 +41,10 @@ func newCodec(name string) (codec, error) {
 		if err != nil {
 			return codec{}, fmt.Errorf("make a zstd encoder: %w", err)
 		}
-		return codec{6, func(dst, src []byte) ([]byte, error) { return e.EncodeAll(src, dst[:0]), nil }}, nil
+		return codec{id: 6, compress: func(dst, src []byte) ([]byte, error) { return e.EncodeAll(src, dst[:0]), nil }}, nil
 	case "gzip":
 		w := gzip.NewWriter(nil)
-		return codec{2, func(dst, src []byte) ([]byte, error) {
+		return codec{id: 2, compress: func(dst, src []byte) ([]byte, error) {
 			buf := bytes.NewBuffer(dst[:0])
 			w.Reset(buf)
 			if _, err := w.Write(src); err != nil {
@@ -52,7 +56,27 @@ func newCodec(name string) (codec, error) {
 			return buf.Bytes(), nil
 		}}, nil
 	case "uncompressed":
-		return codec{0, func(_, src []byte) ([]byte, error) { return src, nil }}, nil
+		return codec{compress: func(_, src []byte) ([]byte, error) { return src, nil }}, nil
 	}
 	return codec{}, fmt.Errorf("no codec %q", name)
+}
+
+// literalBytes is the most bytes of a literal where Snappy's own encoder cuts them.
+const literalBytes = 1 << 16
+
+// storeSnappy writes src as literals alone (google/snappy, format_description.txt, section 2.1).
+func storeSnappy(write func([]byte), src []byte) {
+	var head [binary.MaxVarintLen64]byte
+	write(head[:binary.PutUvarint(head[:], uint64(len(src)))])
+	for len(src) > 0 {
+		n := min(len(src), literalBytes)
+		write(append(head[:0], 61<<2, byte(n-1), byte((n-1)>>8)))
+		write(src[:n])
+		src = src[n:]
+	}
+}
+
+func storedSnappy(src []byte) int {
+	var head [binary.MaxVarintLen64]byte
+	return binary.PutUvarint(head[:], uint64(len(src))) + (len(src)+literalBytes-1)/literalBytes*3 + len(src)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/maphash"
+	"unsafe"
 )
 
 const (
@@ -12,28 +13,37 @@ const (
 	maxDictionaryText = 1 << 20
 	// golden is 2^64 divided by the golden ratio, for multiplicative hashing (Knuth, The Art of Computer Programming 3, section 6.4).
 	golden = 0x9E3779B97F4A7C15
+	// sparse is how many slots a table has for each key at least: where the first slot is nearly always the right one, the processor guesses so.
+	sparse = 2
 )
 
 // slot is a place of an open-addressing table. code is one above the value's code; 0 is a free slot.
-type slot struct{ key, code uint64 }
+type slot[K uint32 | uint64] struct{ key, code K }
 
-// table gives numbers to 64-bit keys, from 0 in the order in which they first come.
-type table struct {
-	slots []slot
+// table gives numbers to keys of 4 or 8 bytes, from 0 in the order in which they first come.
+type table[K uint32 | uint64] struct {
+	slots []slot[K]
 	shift uint
-	keys  []uint64
+	keys  []K
 }
 
-func newTable() table { return table{slots: make([]slot, 64), shift: 58} }
+func newTable[K uint32 | uint64]() table[K] {
+	return table[K]{slots: make([]slot[K], 64), shift: 58}
+}
 
-func (t *table) reset() {
+func (t *table[K]) reset() {
 	clear(t.slots)
 	t.keys = t.keys[:0]
 }
 
-func (t *table) find(key uint64) (at uint64, ok bool) {
+func (t *table[K]) memory() int {
+	var k K
+	return (2*len(t.slots) + cap(t.keys)) * int(unsafe.Sizeof(k))
+}
+
+func (t *table[K]) find(key K) (at uint64, ok bool) {
 	mask := uint64(len(t.slots) - 1)
-	for at = key * golden >> t.shift; t.slots[at].code != 0; at = (at + 1) & mask {
+	for at = uint64(key) * golden >> t.shift; t.slots[at].code != 0; at = (at + 1) & mask {
 		if t.slots[at].key == key {
 			return at, true
 		}
@@ -42,12 +52,12 @@ func (t *table) find(key uint64) (at uint64, ok bool) {
 }
 
 // put adds a key that is not there, under a code of the caller's choice.
-func (t *table) put(key, code uint64) {
-	if len(t.keys)*2 >= len(t.slots) {
+func (t *table[K]) put(key, code K) {
+	if len(t.keys)*sparse >= len(t.slots) {
 		old := t.slots
-		t.slots, t.shift = make([]slot, len(old)*2), t.shift-1
+		t.slots, t.shift = make([]slot[K], len(old)*2), t.shift-1
 		// A fresh page that is read first maps the kernel's page of zeros, and the write after it costs a fault and a TLB flush.
-		for i := 0; i < len(t.slots); i += 4096 / 16 {
+		for i := 0; i < len(t.slots); i += 4096 / int(unsafe.Sizeof(old[0])) {
 			t.slots[i].code = 0
 		}
 		for _, s := range old {
@@ -59,34 +69,68 @@ func (t *table) put(key, code uint64) {
 	}
 	at, _ := t.find(key)
 	t.keys = append(t.keys, key)
-	t.slots[at] = slot{key, code + 1}
+	t.slots[at] = slot[K]{key, code + 1}
 }
 
 // code returns the number of a key, which is new if added.
-func (t *table) code(key uint64) (code uint64, added bool) {
+func (t *table[K]) code(key K) (code K, added bool) {
 	if at, ok := t.find(key); ok {
 		return t.slots[at].code - 1, false
 	}
-	n := uint64(len(t.keys))
+	n := K(len(t.keys))
 	t.put(key, n)
 	return n, true
 }
 
-// dictionary is a column chunk's distinct values. Numbers, and texts of up to 7 bytes packed with their length, are keys of short; longer texts
-// hash into long. All have codes from 0 in the order in which they first came.
-type dictionary struct {
-	short table
-	n     int
-	long  []uint64 // hash's upper half and code+1, open addressing
-	nLong int
-	seed  maphash.Seed
-	texts []byte   // as PLAIN, of a column of texts
-	at    []uint32 // where each code's text begins in texts
+// encode gives each key its code, new ones from n on. It stops where there would be more than limit values, and returns how many keys it did and
+// how many values there are then.
+func (t *table[K]) encode(keys []K, codes []uint32, n, limit int) (done, values int) {
+	codes = codes[:len(keys)]
+	slots, shift := t.slots, t.shift
+	for i, k := range keys {
+		s := &slots[uint64(k)*golden>>shift&uint64(len(slots)-1)]
+		if s.key == k && s.code != 0 {
+			codes[i] = uint32(s.code - 1)
+			continue
+		}
+		if at, ok := t.find(k); ok {
+			codes[i] = uint32(slots[at].code - 1)
+			continue
+		}
+		if n >= limit {
+			return i, n
+		}
+		codes[i] = uint32(n)
+		t.put(k, K(n))
+		n++
+		slots, shift = t.slots, t.shift
+	}
+	return len(keys), n
 }
 
-func newDictionary() *dictionary { return &dictionary{short: newTable(), seed: maphash.MakeSeed()} }
+// dictionary is a column chunk's distinct values. Numbers of 4 bytes are keys of narrow; those of 8, and texts of up to 7 bytes packed with their length,
+// are keys of short; longer texts hash into long. All have codes from 0 in the order in which they first came.
+type dictionary struct {
+	narrow table[uint32]
+	short  table[uint64]
+	n      int
+	long   []uint64 // hash's upper half and code+1, open addressing
+	nLong  int
+	seed   maphash.Seed
+	texts  []byte   // as PLAIN, of a column of texts
+	at     []uint32 // where each code's text begins in texts
+}
+
+// newDictionary returns an empty dictionary of values of 4 bytes, or of others.
+func newDictionary(narrow bool) *dictionary {
+	if narrow {
+		return &dictionary{narrow: newTable[uint32]()}
+	}
+	return &dictionary{short: newTable[uint64](), seed: maphash.MakeSeed()}
+}
 
 func (d *dictionary) reset() {
+	d.narrow.reset()
 	d.short.reset()
 	clear(d.long)
 	d.n, d.nLong, d.texts, d.at = 0, 0, d.texts[:0], d.at[:0]
@@ -94,32 +138,13 @@ func (d *dictionary) reset() {
 
 // memory returns the bytes that the dictionary holds.
 func (d *dictionary) memory() int {
-	return len(d.short.slots)*16 + cap(d.short.keys)*8 + len(d.long)*8 + cap(d.texts) + cap(d.at)*4
+	return d.narrow.memory() + d.short.memory() + len(d.long)*8 + cap(d.texts) + cap(d.at)*4
 }
 
 // encode gives each key its code. It stops where the dictionary would pass limit values, and returns how many keys it did.
-func (d *dictionary) encode(keys []uint64, codes []uint32, limit int) int {
-	codes = codes[:len(keys)]
-	slots, shift := d.short.slots, d.short.shift
-	for i, k := range keys {
-		s := &slots[k*golden>>shift&uint64(len(slots)-1)]
-		if s.key == k && s.code != 0 {
-			codes[i] = uint32(s.code - 1)
-			continue
-		}
-		if at, ok := d.short.find(k); ok {
-			codes[i] = uint32(slots[at].code - 1)
-			continue
-		}
-		if d.n >= limit {
-			return i
-		}
-		codes[i] = uint32(d.n)
-		d.short.put(k, uint64(d.n))
-		d.n++
-		slots, shift = d.short.slots, d.short.shift
-	}
-	return len(keys)
+func (d *dictionary) encode(keys []uint64, codes []uint32, limit int) (done int) {
+	done, d.n = d.short.encode(keys, codes, d.n, limit)
+	return done
 }
 
 // addText appends the text of the newest code.

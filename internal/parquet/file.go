@@ -161,10 +161,9 @@ func (w *Writer) writeDictionary(out *os.File, f *file, c *chunk, col *Column) e
 	switch {
 	case col.text():
 	case col.width == 8:
-		payload = wide(d.short.keys)
+		payload = bytesOf(d.short.keys)
 	default:
-		w.scratch.payload = narrow(w.scratch.payload[:0], d.short.keys)
-		payload = w.scratch.payload
+		payload = bytesOf(d.narrow.keys)
 	}
 	body, err := w.compress(payload)
 	if err != nil {
@@ -189,7 +188,7 @@ func (w *Writer) writeDictionary(out *os.File, f *file, c *chunk, col *Column) e
 func (w *Writer) clear(c *chunk) {
 	c.pages.release(&w.blocks)
 	w.dropDictionary(c)
-	c.mode, c.dictPages, c.plainPages, c.rows, c.nulls, c.uncompressed = undecided, 0, 0, 0, 0, 0
+	c.mode, c.dictPages, c.plainPages, c.rows, c.nulls, c.uncompressed, c.stored = undecided, 0, 0, 0, 0, 0, 0
 	c.extent.reset()
 }
 

@@ -133,16 +133,13 @@ func (s *staging) markNulls(v vector, rows, scratch []uint16, already int) []uin
 			return rows
 		}
 		s.nulls = true
-		for range already {
-			s.present = append(s.present, 1)
-		}
+		s.present = slices.Grow(s.present, already)[:already]
+		fill(s.present)
 	}
 	from := len(s.present)
 	s.present = slices.Grow(s.present, len(rows))[:from+len(rows)]
 	if v.mask == nil {
-		for j := range rows {
-			s.present[from+j] = 1
-		}
+		fill(s.present[from:])
 		return rows
 	}
 	present, some, n := s.present[from:], scratch[:duck.VectorSize], 0
@@ -155,13 +152,26 @@ func (s *staging) markNulls(v vector, rows, scratch []uint16, already int) []uin
 	return some[:n]
 }
 
+// fill sets all bytes to 1.
+func fill(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	b[0] = 1
+	for n := 1; n < len(b); n *= 2 {
+		copy(b[n:], b[:n])
+	}
+}
+
 func copyRows[T any](dst []T, src *[duck.VectorSize]T, rows []uint16) {
+	dst = dst[:len(rows)]
 	for j, i := range rows {
 		dst[j] = src[i%duck.VectorSize]
 	}
 }
 
 func widenRows[T int8 | int16 | uint8 | uint16](dst []int32, src *[duck.VectorSize]T, rows []uint16) {
+	dst = dst[:len(rows)]
 	for j, i := range rows {
 		dst[j] = int32(src[i%duck.VectorSize])
 	}

@@ -2,7 +2,7 @@ package parquet
 
 import "encoding/binary"
 
-// minRun is the shortest repeat that becomes an RLE run: shorter ones cost more than they save.
+// minRun is the shortest repeat that becomes an RLE run, two groups of 8: shorter ones cost more than they save.
 const minRun = 16
 
 // bitpack appends codes of width bits each, least significant bit first, and zeros up to a multiple of 8 codes.
@@ -36,34 +36,45 @@ func bitpack(dst []byte, codes []uint32, width uint) []byte {
 }
 
 // hybrid appends codes in Parquet's RLE / bit-packing hybrid (apache/parquet-format, Encodings.md, "RLE = 3"), without a length in front: repeats
-// of at least minRun become RLE runs, the rest bit-packed runs. width is from 1 to 32.
+// that fill minRun codes from a multiple of 8 on become RLE runs, the rest bit-packed runs, which hold a multiple of 8 codes unless they are the last. width is
+// from 1 to 32.
 func hybrid(dst []byte, codes []uint32, width uint) []byte {
-	from := 0 // the first code that is not written
+	from := 0 // the first code that is not written; i is a multiple of 8 after it
 	literals := func(to int) {
 		if to > from {
 			dst = binary.AppendUvarint(dst, uint64(to-from+7)/8<<1|1)
 			dst = bitpack(dst, codes[from:to], width)
 		}
 	}
-	for i := 0; i < len(codes); {
-		j, c := i+1, codes[i]
+	for i := 0; i+minRun <= len(codes); {
+		g, c := codes[i:i+minRun], codes[i]
+		if g[minRun-1] != c || g[minRun/2] != c || !repeats(g) {
+			i += 8
+			continue
+		}
+		j := i + minRun
 		for j < len(codes) && codes[j] == c {
 			j++
 		}
-		// A bit-packed run holds a multiple of 8 codes unless it is the last: it takes what lacks from the repeat.
-		pad := (8 - (i-from)%8) % 8
-		if j-i-pad >= minRun {
-			literals(i + pad)
-			dst = binary.AppendUvarint(dst, uint64(j-i-pad)<<1)
-			for b := uint(0); b < width; b += 8 {
-				dst = append(dst, byte(c>>b))
-			}
-			from = j
+		literals(i)
+		dst = binary.AppendUvarint(dst, uint64(j-i)<<1)
+		for b := uint(0); b < width; b += 8 {
+			dst = append(dst, byte(c>>b))
 		}
-		i = j
+		from, i = j, j
 	}
 	literals(len(codes))
 	return dst
+}
+
+// repeats reports whether all codes are the first.
+func repeats(codes []uint32) bool {
+	for _, c := range codes[1:] {
+		if c != codes[0] {
+			return false
+		}
+	}
+	return true
 }
 
 // levelsRoom is the most bytes that presentLevels appends.
@@ -80,14 +91,57 @@ func presentLevels(dst []byte, n int) []byte {
 }
 
 // definitionLevels appends the definition levels of values of which present says 1, or 0 for a NULL.
-func definitionLevels(dst []byte, present []byte, codes []uint32) []byte {
+func definitionLevels(dst []byte, present []byte) []byte {
 	at := len(dst)
 	dst = append(dst, 0, 0, 0, 0)
-	codes = codes[:len(present)]
-	for i, p := range present {
-		codes[i] = uint32(p)
-	}
-	dst = hybrid(dst, codes, 1)
+	dst = hybridBits(dst, present)
 	binary.LittleEndian.PutUint32(dst[at:], uint32(len(dst)-at-4))
+	return dst
+}
+
+// hybridBits is hybrid for codes of 0 and 1, a byte each, and a width of 1: 8 of them are one word.
+func hybridBits(dst, bits []byte) []byte {
+	const ones = 0x0101010101010101
+	from := 0
+	literals := func(to int) {
+		if to > from {
+			dst = binary.AppendUvarint(dst, uint64(to-from+7)/8<<1|1)
+			dst = packBits(dst, bits[from:to])
+		}
+	}
+	for i := 0; i+minRun <= len(bits); {
+		word := binary.LittleEndian.Uint64(bits[i:])
+		if word != 0 && word != ones || binary.LittleEndian.Uint64(bits[i+8:]) != word {
+			i += 8
+			continue
+		}
+		j := i + minRun
+		for j+8 <= len(bits) && binary.LittleEndian.Uint64(bits[j:]) == word {
+			j += 8
+		}
+		for j < len(bits) && bits[j] == byte(word) {
+			j++
+		}
+		literals(i)
+		dst = append(binary.AppendUvarint(dst, uint64(j-i)<<1), byte(word))
+		from, i = j, j
+	}
+	literals(len(bits))
+	return dst
+}
+
+// packBits appends bits of a byte each, least significant first, and zeros up to a multiple of 8.
+func packBits(dst, bits []byte) []byte {
+	for ; len(bits) >= 8; bits = bits[8:] {
+		// The product's top byte gathers the lowest bit of each byte, without a carry.
+		dst = append(dst, byte(binary.LittleEndian.Uint64(bits)*0x0102040810204080>>56))
+	}
+	if len(bits) > 0 {
+		var last byte
+		for i, b := range bits {
+			last |= b << i
+		}
+		dst = append(dst, last)
+	}
 	return dst
 }

@@ -62,7 +62,7 @@ func FuzzHybrid(f *testing.F) {
 		for i, c := range codes {
 			present[i], codes[i] = byte(c&1), c&1
 		}
-		levels := definitionLevels([]byte{9}, present, make([]uint32, len(codes)))
+		levels := definitionLevels([]byte{9}, present)
 		if n := binary.LittleEndian.Uint32(levels[1:]); int(n) != len(levels)-5 || levels[0] != 9 {
 			t.Fatalf("levels of %d bytes say %d", len(levels)-5, n)
 		}

@@ -17,10 +17,12 @@ const (
 
 const (
 	// maxPageRows is the most rows of a page, and minPageRows what it is lowered to where there are many partitions.
-	maxPageRows = 8192
+	maxPageRows = 4096
 	minPageRows = 256
 	// trialRows is how many rows a page needs to decide between dictionary and PLAIN for its column chunk.
 	trialRows = 512
+	// trialPages is how many pages of a column chunk are stored after one that the codec did not make smaller by one part in leastGain.
+	trialPages, leastGain = 15, 32
 )
 
 // mode is how the pages of a column chunk are encoded.
@@ -42,14 +44,15 @@ type chunk struct {
 	rows, nulls            int64
 	uncompressed           int64
 	extent                 extent
-	dictMemory, ownStaging int // what the writer has counted
+	encoding               int32 // of the last page
+	stored                 int   // how many more pages of it go out without a trial of the codec
+	dictMemory, ownStaging int   // what the writer has counted
 }
 
 // scratch is what all pages of a writer share.
 type scratch struct {
 	rows    [duck.VectorSize]uint16
 	codes   []uint32
-	wide    []uint64
 	payload []byte
 	packed  []byte
 	header  thrift
@@ -73,6 +76,9 @@ func (w *Writer) encodePage(c *chunk, column, n int) error {
 		payload = w.plain(c, col, n)
 		c.plainPages++
 	}
+	if encoding != c.encoding {
+		c.encoding, c.stored = encoding, 0
+	}
 	if err := w.emit(c, payload, int32(n), encoding); err != nil {
 		return fmt.Errorf("column %s: %w", col.Name, err)
 	}
@@ -87,7 +93,7 @@ func (w *Writer) levels(c *chunk, n int) []byte {
 	if !c.staging.nulls {
 		return presentLevels(w.scratch.payload[:0], n)
 	}
-	return definitionLevels(w.scratch.payload[:0], c.present, w.scratch.codes[len(w.scratch.codes)/2:])
+	return definitionLevels(w.scratch.payload[:0], c.present)
 }
 
 // tryDictionary puts the codes of the staged values into scratch, and says whether the page goes out so. The first page of a column chunk decides: where more
@@ -104,7 +110,7 @@ func (w *Writer) tryDictionary(c *chunk, column, n int) bool {
 		}
 		c.mode = asDictionary
 		if c.dict == nil {
-			c.dict = w.dictionary()
+			c.dict = w.dictionary(col.width == 4)
 		}
 	}
 	limit := maxDictionary
@@ -153,18 +159,14 @@ func (w *Writer) encodeValues(c *chunk, col *Column, limit int) bool {
 		before := len(d.short.keys)
 		done := d.encode(view[uint64](staged, c.n), codes, limit)
 		if fresh := d.short.keys[before:]; len(fresh) > 0 {
-			c.extent.numbers(col, wide(fresh), len(fresh))
+			c.extent.numbers(col, bytesOf(fresh), len(fresh))
 		}
 		return done == c.n
 	}
-	for i, v := range view[uint32](staged, c.n) {
-		s.wide[i] = uint64(v)
-	}
-	before := len(d.short.keys)
-	done := d.encode(s.wide[:c.n], codes, limit)
-	if fresh := d.short.keys[before:]; len(fresh) > 0 {
-		s.payload = narrow(s.payload[:0], fresh)
-		c.extent.numbers(col, s.payload, len(fresh))
+	before, done := len(d.narrow.keys), 0
+	done, d.n = d.narrow.encode(view[uint32](staged, c.n), codes, d.n, limit)
+	if fresh := d.narrow.keys[before:]; len(fresh) > 0 {
+		c.extent.numbers(col, bytesOf(fresh), len(fresh))
 	}
 	return done == c.n
 }
@@ -200,14 +202,6 @@ func (w *Writer) encodeLongTexts(c *chunk, codes []uint32, limit int) bool {
 	return true
 }
 
-// narrow appends 4-byte values.
-func narrow(dst []byte, keys []uint64) []byte {
-	for _, k := range keys {
-		dst = binary.LittleEndian.AppendUint32(dst, uint32(k))
-	}
-	return dst
-}
-
 // plain returns the staged page as PLAIN, and takes its values into the statistics.
 func (w *Writer) plain(c *chunk, col *Column, n int) []byte {
 	s := &w.scratch
@@ -235,11 +229,7 @@ func (w *Writer) plain(c *chunk, col *Column, n int) []byte {
 	case col.phys == physBoolean:
 		c.extent.numbers(col, staged[head:], c.n)
 		s.payload = w.levels(c, n)
-		for i, v := range staged[head : head+c.n] {
-			s.codes[i] = uint32(v)
-		}
-		at := len(s.payload)
-		s.payload = bitpack(s.payload, s.codes[:c.n], 1)[:at+(c.n+7)/8]
+		s.payload = packBits(s.payload, staged[head:head+c.n])
 		return s.payload
 	case col.width == 16:
 		c.extent.fixed(col, staged[head:], c.n)
@@ -257,14 +247,31 @@ func (w *Writer) plain(c *chunk, col *Column, n int) []byte {
 	return staged[head-len(l) : head+c.n*col.width]
 }
 
-// emit compresses a data page and keeps it until its row group is written.
+// emit compresses a data page and keeps it until its row group is written. A page of a column chunk whose page shortly before did not become smaller is stored:
+// codes and floating-point numbers mostly do not, and the trial costs more than to encode them.
 func (w *Writer) emit(c *chunk, payload []byte, n, encoding int32) error {
+	if c.stored > 0 && w.scratch.codec.store != nil {
+		c.stored--
+		w.pageHeader(c, len(payload), w.scratch.codec.storedSize(payload), n, encoding)
+		w.scratch.codec.store(func(b []byte) { c.pages.write(&w.blocks, b) }, payload)
+		return nil
+	}
 	body, err := w.compress(payload)
 	if err != nil {
 		return err
 	}
+	if len(body) > len(payload)-len(payload)/leastGain {
+		c.stored = trialPages
+	}
+	w.pageHeader(c, len(payload), len(body), n, encoding)
+	c.pages.write(&w.blocks, body)
+	return nil
+}
+
+// pageHeader writes the header of a data page.
+func (w *Writer) pageHeader(c *chunk, uncompressed, compressed int, n, encoding int32) {
 	t := &w.scratch.header
-	pageHeader(t, 0, len(payload), len(body))
+	pageHeader(t, 0, uncompressed, compressed)
 	t.structure(5) // data_page_header
 	t.i32(1, n)
 	t.i32(2, encoding)
@@ -272,10 +279,8 @@ func (w *Writer) emit(c *chunk, payload []byte, n, encoding int32) error {
 	t.i32(4, encodingRLE)
 	t.end()
 	t.end()
-	c.uncompressed += int64(len(t.b) + len(payload))
+	c.uncompressed += int64(len(t.b) + uncompressed)
 	c.pages.write(&w.blocks, t.b)
-	c.pages.write(&w.blocks, body)
-	return nil
 }
 
 func (w *Writer) compress(payload []byte) ([]byte, error) {

@@ -74,14 +74,16 @@ func dateText(days int32) string {
 // keyColumn numbers the values of one key.
 type keyColumn struct {
 	Key
-	numbers table          // of values as bits, and of texts of up to 7 bytes
+	numbers table[uint64]  // of values as bits, and of texts of up to 7 bytes
 	texts   map[string]int // of longer ones
 	values  []Value
 	null    int // the code of NULL, or -1
+	// narrow has one above the code of each value of one byte, and of NULL.
+	narrow [1<<8 + 1]uint32
 }
 
 func newKeyColumn(k Key) *keyColumn {
-	return &keyColumn{Key: k, numbers: newTable(), texts: map[string]int{}, null: -1}
+	return &keyColumn{Key: k, numbers: newTable[uint64](), texts: map[string]int{}, null: -1}
 }
 
 // code returns the number of the value in row i.
@@ -124,6 +126,28 @@ func (k *keyColumn) code(v vector, i int) uint64 {
 	return uint64(n)
 }
 
+// codes numbers the values of the first rows.
+func (k *keyColumn) codes(v vector, codes []uint32) {
+	if k.src > 1 {
+		for i := range codes {
+			codes[i] = uint32(k.code(v, i))
+		}
+		return
+	}
+	const null = 1 << 8
+	values := (*[duck.VectorSize]uint8)(v.data)
+	for i := range codes {
+		at := int(values[i%duck.VectorSize])
+		if !duck.Valid(v.mask, i) {
+			at = null
+		}
+		if k.narrow[at] == 0 {
+			k.narrow[at] = uint32(k.code(v, i)) + 1
+		}
+		codes[i] = k.narrow[at] - 1
+	}
+}
+
 func (k *keyColumn) long(text []byte) uint64 {
 	if n, ok := k.texts[string(text)]; ok {
 		return uint64(n)
@@ -144,14 +168,23 @@ type partition struct {
 	count  uint32 // rows in the chunk at hand
 }
 
+// squareSide is below how many partitions and codes their pairs are looked up without a hash.
+const squareSide = 64
+
+// pairs numbers pairs of a number of what came before and a key's code.
+type pairs struct {
+	table[uint64]
+	square [squareSide * squareSide]uint32
+}
+
 // partitioner numbers the partitions.
 type partitioner struct {
 	keys []*keyColumn
 	// pairs numbers, for each key but the first, pairs of the number of what came before and the key's code.
-	pairs      []table
+	pairs      []pairs
 	partitions []partition
 	touched    []uint32
-	ids        [duck.VectorSize]uint32
+	ids, codes [duck.VectorSize]uint32
 	sorted     [duck.VectorSize]uint16
 	accept     func([]Value) error
 }
@@ -161,7 +194,7 @@ func newPartitioner(keys []Key, accept func([]Value) error) *partitioner {
 	for i, k := range keys {
 		p.keys = append(p.keys, newKeyColumn(k))
 		if i > 0 {
-			p.pairs = append(p.pairs, newTable())
+			p.pairs = append(p.pairs, pairs{table: newTable[uint64]()})
 		}
 	}
 	return p
@@ -195,30 +228,52 @@ func (p *partitioner) split(vectors []vector, n int, each func(partition int, ro
 	return nil
 }
 
-// number finds each row's partition.
+// number finds each row's partition: key by key, for one column at a time is what a processor reads well.
 func (p *partitioner) number(vectors []vector, n int) error {
 	p.touched = p.touched[:0]
-	for i := range n {
-		var id uint64 // without keys, all rows are one partition
-		if len(p.keys) > 0 {
-			id = p.keys[0].code(vectors[0], i)
+	ids := p.ids[:n]
+	clear(ids) // without keys, all rows are one partition
+	for k, key := range p.keys {
+		if k == 0 {
+			key.codes(vectors[0], ids)
+			continue
 		}
-		for k := range p.pairs {
-			id, _ = p.pairs[k].code(id<<32 | p.keys[k+1].code(vectors[k+1], i))
-		}
-		if id == uint64(len(p.partitions)) {
+		codes := p.codes[:n]
+		key.codes(vectors[k], codes)
+		p.pair(k-1, ids, codes)
+	}
+	for i, id := range ids {
+		if id == uint32(len(p.partitions)) {
 			if err := p.begin(vectors, i); err != nil {
 				return err
 			}
 		}
 		part := &p.partitions[id]
 		if part.count == 0 {
-			p.touched = append(p.touched, uint32(id))
+			p.touched = append(p.touched, id)
 		}
 		part.count++
-		p.ids[i] = uint32(id)
 	}
 	return nil
+}
+
+// pair makes ids the numbers of the pairs of an id and a code. Most are small: a square has one above the number of each such pair.
+func (p *partitioner) pair(k int, ids, codes []uint32) {
+	pairs := &p.pairs[k]
+	for i, code := range codes {
+		id := ids[i]
+		if id|code >= squareSide {
+			n, _ := pairs.code(uint64(id)<<32 | uint64(code))
+			ids[i] = uint32(n)
+			continue
+		}
+		known := &pairs.square[id*squareSide+code]
+		if *known == 0 {
+			n, _ := pairs.code(uint64(id)<<32 | uint64(code))
+			*known = uint32(n) + 1
+		}
+		ids[i] = *known - 1
+	}
 }
 
 // begin makes the partition of row i.

@@ -65,14 +65,15 @@ type Writer struct {
 	rows    []vector
 	keyVecs []vector
 
-	scratch    scratch
-	blocks     blocks
-	spare      []*dictionary
-	spareHeld  int // bytes of spare
-	dictMemory int // bytes of the dictionaries in use
-	staged     int // bytes of open pages
-	pageRows   int
-	out        []byte
+	scratch     scratch
+	blocks      blocks
+	spare       []*dictionary // of values that are not of 4 bytes
+	spareNarrow []*dictionary
+	spareHeld   int // bytes of both
+	dictMemory  int // bytes of the dictionaries in use
+	staged      int // bytes of open pages
+	pageRows    int
+	out         []byte
 }
 
 // New returns a Writer. It needs no Close: it opens a file only while it writes to it.
@@ -91,7 +92,7 @@ func New(o Options) (*Writer, error) {
 		o: o, columns: o.Columns, partitioner: newPartitioner(o.Keys, o.Accept), counts: make([]int64, o.Tags),
 		rows: make([]vector, len(o.Columns)), keyVecs: make([]vector, len(o.Keys)), pageRows: maxPageRows, out: make([]byte, 0, 256<<10),
 		scratch: scratch{
-			codes: make([]uint32, 2*maxPageRows), wide: make([]uint64, maxPageRows), codec: c, decided: make([]mode, len(o.Columns)),
+			codes: make([]uint32, maxPageRows), codec: c, decided: make([]mode, len(o.Columns)),
 		},
 	}, nil
 }
@@ -114,13 +115,26 @@ func (w *Writer) consume(c duck.Chunk) error {
 	for i := range w.keyVecs {
 		w.keyVecs[i] = vectorOf(c.Vector(len(w.rows)+i), n)
 	}
-	for _, t := range duck.Data[int64](c.Vector(len(w.rows) + len(w.keyVecs)))[:n] {
+	if err := w.count(duck.Data[int64](c.Vector(len(w.rows) + len(w.keyVecs)))[:n]); err != nil {
+		return err
+	}
+	return w.split(w.keyVecs, n, w.add)
+}
+
+// count counts rows by tag, which come in long repeats.
+func (w *Writer) count(tags []int64) error {
+	for from := 0; from < len(tags); {
+		t, to := tags[from], from+1
+		for to < len(tags) && tags[to] == t {
+			to++
+		}
 		if t < 0 || t >= int64(len(w.counts)) {
 			return fmt.Errorf("tag %d is not below %d", t, len(w.counts))
 		}
-		w.counts[t]++
+		w.counts[t] += int64(to - from)
+		from = to
 	}
-	return w.split(w.keyVecs, n, w.add)
+	return nil
 }
 
 // Counts returns the rows so far by tag.
@@ -267,15 +281,23 @@ func (w *Writer) unstage(f *file) {
 	}
 }
 
-// dictionary returns an empty dictionary.
-func (w *Writer) dictionary() *dictionary {
-	if n := len(w.spare); n > 0 {
-		d := w.spare[n-1]
+// dictionary returns an empty dictionary of values of 4 bytes, or of others.
+func (w *Writer) dictionary(narrow bool) *dictionary {
+	spare := w.spareOf(narrow)
+	if n := len(*spare); n > 0 {
+		d := (*spare)[n-1]
 		w.spareHeld -= d.memory()
-		w.spare = w.spare[:n-1]
+		*spare = (*spare)[:n-1]
 		return d
 	}
-	return newDictionary()
+	return newDictionary(narrow)
+}
+
+func (w *Writer) spareOf(narrow bool) *[]*dictionary {
+	if narrow {
+		return &w.spareNarrow
+	}
+	return &w.spare
 }
 
 // dropDictionary takes a column chunk's dictionary back.
@@ -283,7 +305,8 @@ func (w *Writer) dropDictionary(c *chunk) {
 	w.dictMemory -= c.dictMemory
 	if c.dict != nil && w.spareHeld+c.dict.memory() <= int(w.o.Memory)/spareShare {
 		c.dict.reset()
-		w.spare = append(w.spare, c.dict)
+		spare := w.spareOf(c.dict.narrow.slots != nil)
+		*spare = append(*spare, c.dict)
 		w.spareHeld += c.dict.memory()
 	}
 	c.dict, c.dictMemory = nil, 0
@@ -294,7 +317,8 @@ func failedIO(err error) error {
 	return &drover.Error{Kind: drover.Unreachable, Code: "IO Error", Message: "write Parquet files: " + err.Error(), Cause: err}
 }
 
-// wide is 8-byte values as bytes.
-func wide(keys []uint64) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(keys))), len(keys)*8)
+// bytesOf is values as PLAIN has them.
+func bytesOf[K uint32 | uint64](keys []K) []byte {
+	var k K
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(keys))), len(keys)*int(unsafe.Sizeof(k)))
 }

@@ -253,3 +253,27 @@ func holdsWhatCopyWrites(dir string) func(*rapid.T) {
 		same(t, "against COPY", "("+mine+")", "("+theirs+")")
 	}
 }
+
+func fileSize(t fataler, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+// Keys of one byte, and pairs of small numbers, are looked up in tables of their own; others are hashed.
+func TestPartitionsOfManyKeysHoldTheirRows(t *testing.T) {
+	const query = "SELECT CASE WHEN i % 103 > 0 THEN (i % 103 - 51)::TINYINT END AS a, CASE i % 3 WHEN 0 THEN 'x' WHEN 1 THEN 'a longer text' END AS b, " +
+		"(i % 2)::SMALLINT AS c, i FROM range(5000) t(i)"
+	files := write(t, query, 3, Options{Dir: t.TempDir()})
+	if len(files) != 103*3*2 {
+		t.Errorf("%d files", len(files))
+	}
+	schema, err := open(t).Describe(context.Background(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "partitions", "("+union(files, schema[:3])+")", "("+query+")")
+}
