@@ -120,9 +120,11 @@ func (p *spools) Write(ctx context.Context, a connector.Attempt, open func(conte
 	if err != nil {
 		return nil, p.copyError(err, scratch)
 	}
-	if note.Token, err = p.store.Stage(ctx, p.area(a.Run), path); err != nil {
+	tokens, err := p.store.Stage(ctx, p.area(a.Run), []string{path})
+	if err != nil {
 		return nil, p.collectError(err)
 	}
+	note.Token = tokens[0]
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, p.collectError(err)

@@ -174,19 +174,23 @@ func (s *sink) collect(ctx context.Context, run connector.Run, scratch, name str
 	if len(done) == 0 {
 		return nil, os.RemoveAll(scratch)
 	}
+	paths := make([]string, len(done))
+	for i, w := range done {
+		paths[i] = w.path
+	}
+	tokens, err := s.store.Stage(ctx, s.area(run), paths)
+	if err != nil {
+		return nil, s.collectError(err)
+	}
 	var files []staged
 	numbers := map[string]int{}
-	for _, w := range done {
+	for i, w := range done {
 		info, err := os.Stat(w.path)
 		if err != nil {
 			return nil, s.collectError(err)
 		}
-		token, err := s.store.Stage(ctx, s.area(run), w.path)
-		if err != nil {
-			return nil, s.collectError(err)
-		}
 		files = append(files, staged{
-			Token: token,
+			Token: tokens[i],
 			Path:  fmt.Sprintf("%s%s%s-%d%s", w.dir, ownPrefix(run), name, numbers[w.dir], s.suffix()),
 			Size:  info.Size(),
 		})

@@ -102,10 +102,11 @@ func TestAreas(t *testing.T) {
 		t.Fatalf("a second scratch folder: %v", err)
 	}
 	put(t, dir+"/k=1/f", "data")
-	token, err := s.Stage(ctx, area, dir+"/k=1/f")
+	tokens, err := s.Stage(ctx, area, []string{dir + "/k=1/f"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	token := tokens[0]
 	if o, err := s.Staged(ctx, area, token); err != nil || o.Size != 4 {
 		t.Fatal(o, err)
 	}

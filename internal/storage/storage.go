@@ -54,8 +54,8 @@ type Store interface {
 	// Scratch makes a new local folder whose files Stage accepts. fs.ErrNotExist where the area is closed, fs.ErrExist where the
 	// folder is there already.
 	Scratch(ctx context.Context, area, name string) (dir string, err error)
-	// Stage makes a file of a scratch folder durable and returns the token that Commit takes. The file is not touched any more.
-	Stage(ctx context.Context, area, file string) (token string, err error)
+	// Stage makes files of a scratch folder durable and returns the tokens that Commit takes, one a file. The files are not touched any more.
+	Stage(ctx context.Context, area string, files []string) (tokens []string, err error)
 	// Staged returns the staged file that Commit would make visible.
 	Staged(ctx context.Context, area, token string) (Object, error)
 	// Commit makes a staged file visible at path. Where it was committed before it changes nothing; fs.ErrNotExist where there is

@@ -75,9 +75,9 @@ func (f *Faulty) Scratch(ctx context.Context, area, name string) (dir string, er
 }
 
 // Stage implements storage.Store.
-func (f *Faulty) Stage(ctx context.Context, area, file string) (token string, err error) {
-	err = f.do(func() error { token, err = f.Store.Stage(ctx, area, file); return err })
-	return token, err
+func (f *Faulty) Stage(ctx context.Context, area string, files []string) (tokens []string, err error) {
+	err = f.do(func() error { tokens, err = f.Store.Stage(ctx, area, files); return err })
+	return tokens, err
 }
 
 // Commit implements storage.Store.
