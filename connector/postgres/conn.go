@@ -11,6 +11,7 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/pgdial"
 	"github.com/droverdata/drover/internal/pgurl"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -67,11 +68,7 @@ func config(u URL, env connector.Env) (*pgx.ConnConfig, error) {
 	}
 	// Unnamed statements in one round trip: nothing of a statement outlives it in a pooled server connection.
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
-	dialer := &net.Dialer{
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silence / 2, Interval: silence / 6, Count: 3},
-		Control:         limitSilence,
-	}
-	cfg.DialFunc = dialer.DialContext
+	cfg.DialFunc = pgdial.Dialer(silence).DialContext
 	cfg.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		return pgproto3.NewFrontend(bufio.NewReaderSize(r, receiveBytes), w)
 	}

@@ -280,37 +280,6 @@ func (p *pool) claim(ctx context.Context) (ledger.Task, error) {
 	return task, nil
 }
 
-// heartbeat keeps the leases of attempts in flight and cancels those that were lost.
-func (p *pool) heartbeat(ctx context.Context) {
-	defer p.leave(ctx)
-	for {
-		p.beat(ctx)
-		if sleep(ctx, p.o.Lease/3) != nil {
-			return
-		}
-		p.mu.Lock()
-		tokens := make([]int64, 0, len(p.inFlight))
-		for t := range p.inFlight {
-			tokens = append(tokens, t)
-		}
-		p.mu.Unlock()
-		if len(tokens) == 0 {
-			continue
-		}
-		lost, err := p.ledger.Extend(ctx, p.run.UID, tokens, p.o.Lease)
-		if err != nil {
-			continue // the lease outlasts two more tries; after that the ledger fences us
-		}
-		p.mu.Lock()
-		for _, t := range lost {
-			if cancel, ok := p.inFlight[t]; ok {
-				cancel(ledger.ErrFenced)
-			}
-		}
-		p.mu.Unlock()
-	}
-}
-
 // attempt executes one claim and records how it ended.
 func (p *pool) attempt(ctx context.Context, task ledger.Task) {
 	actx, cancel := context.WithCancelCause(ctx)

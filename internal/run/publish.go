@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
@@ -53,7 +54,23 @@ func (r *runner) publish(ctx context.Context) (again bool, err error) {
 	if err != nil && errors.Is(context.Cause(held), ledger.ErrFenced) {
 		return true, nil // another driver took over: see what becomes of it
 	}
+	if err != nil && r.publishAgain(ctx, err) {
+		return true, nil
+	}
 	return again, err
+}
+
+// publishAgain reports, after a while, whether a publish that failed is tried again: it is idempotent, and looks what is done already.
+func (r *runner) publishAgain(ctx context.Context, err error) bool {
+	if !mendable(drover.KindOf(err)) {
+		return false
+	}
+	if r.unpublished == 0 {
+		r.unpublishedSince = time.Now()
+		r.events.send(monitor.Warning{Text: redact.Passwords(fmt.Sprintf("%v; it is tried again for up to %s", err, outage))})
+	}
+	r.unpublished++
+	return time.Since(r.unpublishedSince) < outage && sleep(ctx, backoff(r.unpublished)) == nil
 }
 
 // publishHeld publishes under the lease, which ctx ends with.
@@ -192,9 +209,19 @@ func (r *runner) othersDid(ctx context.Context) (again bool, err error) {
 // keepLease renews the lease of the planner or the publisher until ctx ends, and stops the work once the lease is lost.
 func (r *runner) keepLease(ctx context.Context, stop context.CancelCauseFunc) {
 	for sleep(ctx, r.o.Lease/3) == nil {
-		if err := r.ledger.Renew(ctx, r.run.UID, r.driver, r.o.Lease); errors.Is(err, ledger.ErrFenced) {
+		err := r.renew(ctx)
+		if err != nil && !errors.Is(err, ledger.ErrFenced) {
+			err = r.renew(ctx)
+		}
+		if errors.Is(err, ledger.ErrFenced) {
 			stop(ledger.ErrFenced)
 			return
 		}
 	}
+}
+
+func (r *runner) renew(ctx context.Context) error {
+	ctx, cancel := r.brief(ctx)
+	defer cancel()
+	return r.ledger.Renew(ctx, r.run.UID, r.driver, r.o.Lease)
 }

@@ -109,6 +109,9 @@ type runner struct {
 	exchange *exchange
 	// resumed says that the run was there before this process.
 	resumed bool
+	// unpublished counts the tries to publish that failed for what may pass, the first of them at unpublishedSince.
+	unpublished      int
+	unpublishedSince time.Time
 	// tooMany is the error of a task that had more rejects than the run may have.
 	tooMany *drover.Error
 }

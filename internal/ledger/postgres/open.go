@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -17,6 +18,7 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/ledger/sqlstore"
+	"github.com/droverdata/drover/internal/pgdial"
 	"github.com/droverdata/drover/internal/pgurl"
 	"github.com/droverdata/drover/internal/redact"
 )
@@ -53,6 +55,13 @@ var schema string
 
 // DefaultSchema is where the ledger's tables are if the URL does not say.
 const DefaultSchema = "drover"
+
+const (
+	// connectTimeout bounds a connection attempt where the URL says nothing.
+	connectTimeout = 15 * time.Second
+	// silence is how long the ledger's host may leave data unacknowledged, or a probe unanswered, before a connection counts as lost.
+	silence = 30 * time.Second
+)
 
 // Open connects to the ledger at a postgres:// or postgresql:// URL, or of libpq keywords, and creates its schema and tables where they are
 // missing, or brings them up to date. ?drover_schema=NAME in the URL names another schema than drover. It fails with a *drover.Error: Invalid for
@@ -129,6 +138,10 @@ func parse(text string) (*pgxpool.Config, string, error) {
 	c := config.ConnConfig
 	c.DefaultQueryExecMode = pgx.QueryExecModeExec
 	c.StatementCacheCapacity, c.DescriptionCacheCapacity = 0, 0
+	c.DialFunc = pgdial.Dialer(silence).DialContext
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = connectTimeout
+	}
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "drover"
 	}
