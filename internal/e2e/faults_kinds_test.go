@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/droverdata/drover/internal/pgtest"
 )
 
@@ -20,7 +22,7 @@ type fault struct {
 // draw draws the round's faults. The first kind follows from the seed, so that a few rounds in a row have them all.
 func (r *round) draw() []fault {
 	kinds := []func() fault{
-		r.killDriver, r.killWorker, r.endSession, r.killServer, r.stallLink, r.cutLink, r.sleepMachine,
+		r.killDriver, r.killWorker, r.endSession, r.killServer, r.stallLink, r.cutLink, r.sleepMachine, r.fillDisk,
 	}
 	var faults []fault
 	for i, n := 0, 1+r.rng.IntN(3); i < n; i++ {
@@ -147,5 +149,24 @@ func (r *round) sleepMachine() fault {
 		for i := range pids { // workers first: they may commit what their driver does not know to be lost
 			signal(pids[len(pids)-1-i], syscall.SIGCONT)
 		}
+	}}
+}
+
+// fillDisk lets no process of a machine write more than 4 KiB into a file for a while. Unlike a small file system that needs no rights, and a machine may have it while
+// it works; the error is EFBIG, and not ENOSPC.
+func (r *round) fillDisk() fault {
+	m := r.any()
+	wait := r.pause(time.Second)
+	r.full = true
+	return fault{name: fmt.Sprintf("the disk of machine %s is full for %s", m.name, wait.Round(time.Millisecond)), strike: func(t *testing.T) {
+		driver := m.now()
+		limit := func(bytes uint64) {
+			for _, pid := range append([]int{driver.cmd.Process.Pid}, driver.workers(t)...) {
+				_ = unix.Prlimit(pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: unix.RLIM_INFINITY}, nil) // it may have ended
+			}
+		}
+		limit(4 << 10)
+		time.Sleep(wait)
+		limit(unix.RLIM_INFINITY)
 	}}
 }

@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 }
 
 func testMain(m *testing.M) int {
+	if os.Getenv(tellTime) != "" {
+		fmt.Println(time.Now().Unix())
+		return 0
+	}
 	dir, err := os.MkdirTemp("", "drover-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

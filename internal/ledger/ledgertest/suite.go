@@ -37,7 +37,7 @@ const (
 func Run(t *testing.T, fixture Fixture) {
 	for name, test := range map[string]func(*testing.T, Fixture){
 		"Begin": testBegin, "Plan": testPlan, "Claim": testClaim, "Lease": testLease, "Fail": testFail, "Finish": testFinish,
-		"End": testEnd, "Stages": testStages, "Read": testRead, "History": testHistory, "Forget": testForget, "Machines": testMachines, "Scale": testScale, "Model": testModel,
+		"End": testEnd, "Stages": testStages, "Read": testRead, "History": testHistory, "Forget": testForget, "Machines": testMachines, "Scale": testScale, "Model": testModel, "RunModel": testRunModel,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, fixture) })
 	}
