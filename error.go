@@ -25,6 +25,8 @@ const (
 	Fenced Kind = "fenced"
 	// Overrun: the attempt needed more memory than its share.
 	Overrun Kind = "overrun"
+	// Disk: this machine cannot write a file, as a rule because a disk is full. Another machine may, or this one later.
+	Disk Kind = "disk"
 	// Lost: the worker died under the attempt.
 	Lost Kind = "lost"
 	// Interrupted: the user or the system asked to stop.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -162,6 +163,10 @@ func (s *sink) copyError(err error, scratch string) error {
 	if errors.As(err, &e) && e.Code == "IO Error" {
 		if _, gone := os.Stat(scratch); errors.Is(gone, fs.ErrNotExist) {
 			return drover.Errorf(drover.Fenced, "the run is closed: its staging folder in %s is gone", s.root)
+		}
+		if strings.Contains(e.Message, scratch) {
+			return (&drover.Error{Kind: drover.Disk, Code: e.Code, Message: fmt.Sprintf("the disk of %s is full or fails: %s", s.root, e.Message), Cause: err}).
+				WithHint("check the free space and permissions of %s", s.root)
 		}
 		return (&drover.Error{Kind: drover.Unreachable, Code: e.Code, Message: e.Message, Cause: err}).
 			WithHint("check that the source can be read, and the free space and permissions of %s", s.root)

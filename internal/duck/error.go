@@ -1,6 +1,7 @@
 package duck
 
 import (
+	"errors"
 	"regexp"
 	"strconv"
 	"strings"
@@ -34,6 +35,17 @@ func newError(kind drover.Kind, typ db.ErrorType, msg, sql string) *drover.Error
 		e.Hint = "give more --memory, fewer --workers, or smaller chunks"
 	}
 	return e
+}
+
+// spilled makes an error of the machine's of one that says that a file in the session's scratch directory cannot be written. DuckDB has one type for all
+// troubles with files.
+func (s *Session) spilled(err error) error {
+	var e *drover.Error
+	if s.temp == "" || !errors.As(err, &e) || e.Code != "IO Error" || !strings.Contains(e.Message, s.temp) {
+		return err
+	}
+	return (&drover.Error{Kind: drover.Disk, Code: e.Code, Message: "the disk of " + s.temp + ", where DuckDB keeps what does not fit into memory, is full or fails: " + e.Message}).
+		WithHint("make room there, or give more --memory; the same command goes on where this one stopped")
 }
 
 // caretOffset returns the 1-based offset in sql of column col (from 0) of the excerpt that DuckDB printed of a line, or 0. Long lines are

@@ -118,5 +118,5 @@ func (r *Rows) fail(err error) error {
 	if scan != nil {
 		return scan
 	}
-	return err
+	return r.s.spilled(err)
 }

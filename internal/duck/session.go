@@ -45,6 +45,7 @@ type Session struct {
 	// consumers are what drover_consume calls.
 	consumers map[int64]func(Chunk) error
 	memory    int64
+	temp      string // Options.TempDir
 	// failed is the first error of a scan or a consumer in the running query.
 	failed error
 }
@@ -66,6 +67,10 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 		"autoinstall_known_extensions": "false",
 		"autoload_known_extensions":    "false",
 	}
+	if o.TempDir != "" {
+		// DuckDB's own limit is what the disk has room for when it first spills: it calls that memory, and other processes fill disks too.
+		settings["max_temp_directory_size"] = "1048576TiB"
+	}
 	if o.Memory > 0 {
 		settings["memory_limit"] = strconv.FormatInt(o.Memory/1024, 10) + "KiB"
 	}
@@ -76,7 +81,7 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 	}
 	s := &Session{
 		types: map[string]db.LogicalType{}, scans: map[int64]scan{}, tally: map[int64][]int64{},
-		consumers: map[int64]func(Chunk) error{}, memory: o.Memory,
+		consumers: map[int64]func(Chunk) error{}, memory: o.Memory, temp: o.TempDir,
 	}
 	var msg string
 	if db.OpenExt(":memory:", &s.db, cfg, &msg) != db.StateSuccess {

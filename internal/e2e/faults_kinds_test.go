@@ -152,12 +152,11 @@ func (r *round) sleepMachine() fault {
 	}}
 }
 
-// fillDisk lets no process of a machine write more than 4 KiB into a file for a while. Unlike a small file system that needs no rights, and a machine may have it while
-// it works; the error is EFBIG, and not ENOSPC.
+// fillDisk lets no process of a machine write more than 4 KiB into a file for a while: what it stages, and spills. Unlike a small file system that needs no
+// rights, and comes and goes while the machine works; the error is EFBIG, and not ENOSPC.
 func (r *round) fillDisk() fault {
 	m := r.any()
-	wait := r.pause(time.Second)
-	r.full = true
+	wait := r.pause(2 * time.Second)
 	return fault{name: fmt.Sprintf("the disk of machine %s is full for %s", m.name, wait.Round(time.Millisecond)), strike: func(t *testing.T) {
 		driver := m.now()
 		limit := func(bytes uint64) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/droverdata/drover"
@@ -23,6 +24,7 @@ func TestAsErrorGivesEveryErrorAKind(t *testing.T) {
 		{fmt.Errorf("write: %w", drover.Errorf(drover.Transient, "x")), drover.Transient},
 		{fmt.Errorf("write: %w", context.Canceled), drover.Interrupted},
 		{context.DeadlineExceeded, drover.Interrupted},
+		{drover.Errorf(drover.Unreachable, "write Parquet files: %w", syscall.ENOSPC), drover.Disk},
 	} {
 		if got := protocol.AsError(c.err); got.Kind != c.kind {
 			t.Errorf("%v has kind %s, want %s", c.err, got.Kind, c.kind)

@@ -62,10 +62,11 @@ func (p *pool) fail(ctx context.Context, task ledger.Task, cause error, granted 
 	}
 }
 
-// stuck stops the run when attempt after attempt finds a server away, or itself fenced off: that is no fault of the chunks, which
-// go back to pending. While a server is away nothing is claimed, for longer and longer: other chunks would only find the same.
+// stuck stops the run when attempt after attempt finds a server away, this machine's disk full, or itself fenced off: that is no fault of the chunks, which
+// go back to pending. Meanwhile nothing is claimed, for longer and longer: other chunks would only find the same here, and another machine may do them.
 func (p *pool) stuck(task ledger.Task, e *drover.Error) bool {
-	if e.Kind != drover.Unreachable && e.Kind != drover.Fenced || voided(e) && len(task.Chunks) > 1 {
+	away := e.Kind == drover.Unreachable || e.Kind == drover.Disk
+	if !away && e.Kind != drover.Fenced || voided(e) && len(task.Chunks) > 1 {
 		return false
 	}
 	now := time.Now()
@@ -74,16 +75,30 @@ func (p *pool) stuck(task ledger.Task, e *drover.Error) bool {
 		p.vainSince = now
 	}
 	p.inVain++
+	first := p.inVain == 1
 	over := p.inVain >= p.attempts()*p.slots+p.slots
-	if e.Kind == drover.Unreachable {
+	if away {
 		over = over && now.Sub(p.vainSince) >= outage
 		p.rests = now.Add(backoff(p.inVain / p.slots))
 	}
 	p.mu.Unlock()
-	if over {
+	switch {
+	case over:
 		p.halt(e)
+	case first && away:
+		p.events.send(monitor.Warning{Text: fmt.Sprintf("%v; it is tried again for up to %s", e, outage)})
 	}
 	return over
+}
+
+// hadRoom reports whether this machine wrote rows since its disk was last found full: then the chunk that finds it so is to blame too, because it may need
+// more than there is.
+func (p *pool) hadRoom() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	had := p.wrote
+	p.wrote = false
+	return had
 }
 
 // resting reports whether a server was found away a moment ago.
@@ -138,6 +153,8 @@ func (p *pool) verdict(task ledger.Task, e *drover.Error, stopping bool) ledger.
 		}
 	case e.Kind == drover.Unreachable: // nobody's fault; stuck says how long
 		f.Verdict, f.Delay = ledger.Retry, backoff(0)
+	case e.Kind == drover.Disk && !p.hadRoom(): // the machine's, and stuck says how long
+		f.Verdict, f.Delay = ledger.Retry, backoff(0)
 	case mendable(e.Kind):
 		f.Counts = true
 		f.Verdict, f.Delay = ledger.Retry, backoff(task.Attempts)
@@ -152,7 +169,9 @@ func (p *pool) verdict(task ledger.Task, e *drover.Error, stopping bool) ledger.
 }
 
 // mendable reports whether trying again can help.
-func mendable(k drover.Kind) bool { return k == drover.Transient || k == drover.Unreachable }
+func mendable(k drover.Kind) bool {
+	return k == drover.Transient || k == drover.Unreachable || k == drover.Disk
+}
 
 func backoff(attempts int) time.Duration {
 	limit := min(maxDelay, baseDelay<<min(attempts, 10))

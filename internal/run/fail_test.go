@@ -1,11 +1,14 @@
 package run
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/monitor"
 )
 
 // TestAFailureCountsOnlyAgainstAChunkThatWasAlone is exactness.md 12.
@@ -42,6 +45,33 @@ func TestAFailureCountsOnlyAgainstAChunkThatWasAlone(t *testing.T) {
 				t.Fatalf("got %+v", f)
 			}
 		})
+	}
+}
+
+// TestAFullDiskIsNoFaultOfTheChunks: the machine rests, and gives up at last. Only where it wrote others meanwhile is the chunk to blame too.
+func TestAFullDiskIsNoFaultOfTheChunks(t *testing.T) {
+	warnings := 0
+	p := &pool{runner: &runner{events: newEvents(func(monitor.Event) { warnings++ })}, slots: 1}
+	full := &drover.Error{Kind: drover.Disk, Message: "the disk of /data is full"}
+	task := ledger.Task{Chunks: make([]connector.Chunk, 1), Attempts: 2}
+	for range 20 {
+		if p.stuck(task, full) {
+			t.Fatal("given up at once")
+		}
+		if f := p.verdict(task, full, false); f.Verdict != ledger.Retry || f.Counts || f.Lost {
+			t.Fatalf("got %+v", f)
+		}
+	}
+	if !p.rests.After(time.Now()) || warnings != 1 {
+		t.Errorf("it rests until %s, and warns %d times", p.rests, warnings)
+	}
+	p.vainSince = time.Now().Add(-2 * outage)
+	if !p.stuck(task, full) || !errors.Is(p.stopped(), full) {
+		t.Errorf("it never ends: %v", p.stopped())
+	}
+	p.wrote = true
+	if f := p.verdict(task, full, false); f.Verdict != ledger.Final || !f.Counts || f.Error.Message != full.Message {
+		t.Errorf("a chunk that fits nowhere: %+v", f)
 	}
 }
 

@@ -83,7 +83,8 @@ type pool struct {
 	panicked string                            // a panic of an attempt's goroutine, with its stack
 	finals   int                               // chunks that ended in error here
 	asks     map[int64]int64                   // memory that chunks need, by ID: they overran alone
-	inVain   int                               // attempts since the last success that found a server away or were fenced
+	inVain   int                               // attempts since the last success that found a server away or a disk full, or were fenced
+	wrote    bool                              // rows, since the disk was last full
 	// vainSince is when the first of them ended, and rests until when nothing is claimed.
 	vainSince, rests time.Time
 }
@@ -330,6 +331,7 @@ func (p *pool) finish(ctx context.Context, task ledger.Task, result protocol.Res
 	p.inVain = 0
 	for _, r := range result.Receipts {
 		p.rejected += r.RowsRejected
+		p.wrote = p.wrote || r.RowsOut > 0
 	}
 	p.mu.Unlock()
 	p.events.ended(task.Token, sum(result.Receipts), len(task.Chunks))

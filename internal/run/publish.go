@@ -13,6 +13,7 @@ import (
 	"github.com/droverdata/drover/internal/fault"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/monitor"
+	"github.com/droverdata/drover/internal/protocol"
 	"github.com/droverdata/drover/internal/redact"
 )
 
@@ -62,7 +63,7 @@ func (r *runner) publish(ctx context.Context) (again bool, err error) {
 
 // publishAgain reports, after a while, whether a publish that failed is tried again: it is idempotent, and looks what is done already.
 func (r *runner) publishAgain(ctx context.Context, err error) bool {
-	if !mendable(drover.KindOf(err)) {
+	if !mendable(protocol.AsError(err).Kind) {
 		return false
 	}
 	if r.unpublished == 0 {
