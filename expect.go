@@ -18,6 +18,8 @@ type Expectation struct {
 	Unique Strings `json:"unique,omitempty"`
 	// AcceptedValues maps columns to the values that they may have. NULL passes, as in SQL's CHECK.
 	AcceptedValues []Accepted `json:"accepted_values,omitempty"`
+	// SumEqualsSource names columns of numbers whose exact sum over the rows equals that over all rows read from the source, before any step.
+	SumEqualsSource Strings `json:"sum_equals_source,omitempty"`
 	// Check is a condition over one row in DuckDB SQL that is false for no row. NULL passes, as in SQL's CHECK.
 	Check string `json:"check,omitempty"`
 }
@@ -46,6 +48,7 @@ func (e Expectation) kinds() []string {
 		{"not_null", e.NotNull != nil},
 		{"unique", e.Unique != nil},
 		{"accepted_values", e.AcceptedValues != nil},
+		{"sum_equals_source", e.SumEqualsSource != nil},
 		{"check", e.Check != ""},
 	} {
 		if k.set {
@@ -71,6 +74,8 @@ func (e Expectation) String() string {
 			parts[i] = a.Column + ": [" + strings.Join(a.Values, ", ") + "]"
 		}
 		text = "{" + strings.Join(parts, ", ") + "}"
+	case "sum_equals_source":
+		text = strings.Join(e.SumEqualsSource, ", ")
 	case "check":
 		text = e.Check
 	}
@@ -126,7 +131,7 @@ func (e Expectation) validate() error {
 	kinds := e.kinds()
 	switch len(kinds) {
 	case 0:
-		return Errorf(Invalid, "the expectation is empty").WithHint("write one of rows, not_null, unique, accepted_values, check")
+		return Errorf(Invalid, "the expectation is empty").WithHint("write one of rows, not_null, unique, accepted_values, sum_equals_source, check")
 	case 1:
 	default:
 		return Errorf(Invalid, "one expectation has %s", strings.Join(kinds, " and ")).WithField(kinds[1]).
@@ -142,6 +147,8 @@ func (e Expectation) validate() error {
 		return validateColumns("unique", e.Unique)
 	case "accepted_values":
 		return validateAccepted(e.AcceptedValues)
+	case "sum_equals_source":
+		return validateColumns("sum_equals_source", e.SumEqualsSource)
 	default:
 		return validateText("check", e.Check)
 	}

@@ -28,6 +28,8 @@ func TestExpectationsAreValidated(t *testing.T) {
 		"an accepted value":                    {Expectation{AcceptedValues: []Accepted{{"a", []string{""}}}}, ""},
 		"a column without accepted values":     {Expectation{AcceptedValues: []Accepted{{"a", nil}}}, "expect[0].accepted_values.a"},
 		"a column with two lists":              {Expectation{AcceptedValues: []Accepted{{"a", []string{"1"}}, {"A", []string{"1"}}}}, "expect[0].accepted_values.A"},
+		"a sum of no column":                   {Expectation{SumEqualsSource: Strings{}}, "expect[0].sum_equals_source"},
+		"a sum":                                {Expectation{SumEqualsSource: Strings{"a"}}, ""},
 		"a check that is blank":                {Expectation{Check: " "}, "expect[0].check"},
 		"a check is looked at by DuckDB alone": {Expectation{Check: "a >"}, ""},
 	} {

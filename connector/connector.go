@@ -97,6 +97,8 @@ type Receipt struct {
 	Publish json.RawMessage `json:"publish,omitempty"`
 	// Rejects is the same for the rejects' sink (exactness.md 6).
 	Rejects json.RawMessage `json:"rejects,omitempty"`
+	// Sums are of the columns that were to be added up when the chunk was written.
+	Sums []Summed `json:"sums,omitempty"`
 }
 
 // Count is what reading one chunk came to so far.
@@ -182,6 +184,8 @@ type Input struct {
 	PeakMemory func() int64
 	// Rejected says what became of the rows that the relation leaves out, one for each chunk; nil where no row was rejected.
 	Rejected []Rejected
+	// Sums adds up columns on their way through the program; nil where there are none to add up.
+	Sums *Sums
 }
 
 // Query returns the SELECT that yields all of the input: Output's columns, then step.Tag with the chunk's index in the attempt.
@@ -318,6 +322,13 @@ type SourceChecker interface {
 type Rehearser interface {
 	// Rehearse writes the input of one chunk where nobody sees it, throws it away, and returns its bytes.
 	Rehearse(ctx context.Context, in Input) (bytes int64, err error)
+}
+
+// Recounter is a Relation whose rows may be read once more, and are the same. It is optional.
+type Recounter interface {
+	Relation
+	// Recount has Count begin anew. It is called while no query uses the relation.
+	Recount()
 }
 
 // ServerTimer is a Relation whose rows a server makes. It is optional.

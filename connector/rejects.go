@@ -15,8 +15,9 @@ type Rejected struct {
 	Staged json.RawMessage
 }
 
-// Mark puts into a receipt what was rejected of its chunk, the i-th of the input.
+// Mark puts into a receipt what was rejected of its chunk, the i-th of the input, and its sums.
 func (in Input) Mark(r *Receipt, i int) {
+	r.Sums = in.Sums.of(i)
 	if in.Rejected == nil {
 		return
 	}

@@ -266,6 +266,9 @@ func (r *relation) Count(i int) connector.Count {
 	return c
 }
 
+// Recount implements connector.Recounter.
+func (r *relation) Recount() { r.counts = nil }
+
 // Close implements connector.Relation.
 func (r *relation) Close() error {
 	var errs []error

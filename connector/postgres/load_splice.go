@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -75,6 +76,9 @@ func (ld *loader) prepareSplice(ctx context.Context, rel *relation) (_ pass, err
 
 // register makes the batch readable, binds the program to it and finds out which columns it reads, by running it over no rows.
 func (p *splicePass) register(ctx context.Context, list []string) error {
+	if p.in.Sums != nil {
+		p.in.Sums.Place = p.chunkOf
+	}
 	name, remove, err := p.in.Session.AddScan(p.rel.scanned(), func() (duck.Filler, error) { return p.fill, nil })
 	if err != nil {
 		return fmt.Errorf("make a batch readable: %w", err)
@@ -229,6 +233,12 @@ func (p *splicePass) send(c duck.Chunk) error {
 		}
 	}
 	return nil
+}
+
+// chunkOf returns the chunk of a row of the current batch.
+func (p *splicePass) chunkOf(row int64) int {
+	i, _ := slices.BinarySearchFunc(p.cur.segments, row+1, func(g segment, end int64) int { return cmp.Compare(int64(g.end), end) })
+	return int(p.cur.segments[i].chunk)
 }
 
 // row appends one output row, made of the input row with the given offsets and row i of the encoders, and returns its size.

@@ -223,6 +223,13 @@ func (r *relation) Count(i int) connector.Count {
 	return c
 }
 
+// Recount implements connector.Recounter: the next stream reads in the same transaction.
+func (r *relation) Recount() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.counts)
+}
+
 // All implements connector.Relation.
 func (r *relation) All() string {
 	if r.all == "" {

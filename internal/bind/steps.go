@@ -75,8 +75,8 @@ func (b *Bound) compile(ctx context.Context, reg connector.Registry, env connect
 }
 
 // bindExpect holds the expectations against the columns of the output.
-func (b *Bound) bindExpect(ctx context.Context, session *duck.Session) error {
-	_, err := expect.Bind(ctx, session, b.Job.Expect, b.Output)
+func (b *Bound) bindExpect(ctx context.Context, session *duck.Session) (err error) {
+	b.Expect, err = expect.Bind(ctx, session, b.Job.Expect, b.Input, b.Output)
 	return err
 }
 

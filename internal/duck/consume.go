@@ -27,7 +27,25 @@ func (s *Session) AddConsumer(query string, expressions []string, consume func(C
 	s.consumers[id] = consume
 	// The number comes last, so that the vectors' indexes are those of the expressions.
 	sql = fmt.Sprintf("SELECT count(drover_consume(%s, %d::BIGINT)) FROM (%s)", strings.Join(expressions, ", "), id, query)
-	return sql, func() {
+	return sql, s.forget(id)
+}
+
+// AddTap wraps the SELECT query so that its rows pass consume, as AddConsumer's do, on their way.
+func (s *Session) AddTap(query string, expressions []string, consume func(Chunk) error) (sql string, remove func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next++
+	id := s.next
+	s.consumers[id] = consume
+	// A projection, and a condition on it: see AddTally.
+	sql = fmt.Sprintf("SELECT * EXCLUDE (drover_passed) FROM (SELECT *, drover_consume(%s, %d::BIGINT) AS drover_passed FROM (%s)) WHERE drover_passed",
+		strings.Join(expressions, ", "), id, query)
+	return sql, s.forget(id)
+}
+
+// forget returns what removes a consumer.
+func (s *Session) forget(id int64) func() {
+	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.consumers, id)

@@ -167,9 +167,13 @@ func nearTheCheck(t *testing.T, s scenario) int {
 // TestKillNineAroundTheExpectations kills the driver at every point from where all chunks are finished on. The same command ends the run, and
 // its data is judged before it is published, once more or not.
 func TestKillNineAroundTheExpectations(t *testing.T) {
-	const holds = "[{rows: '> 10'}, {not_null: [id]}, {unique: [id]}]"
+	const holds = "[{rows: '> 10'}, {not_null: [id]}, {unique: [id]}, {sum_equals_source: id}]"
+	whole := func(s scenario) scenario {
+		s.job = strings.NewReplacer("  - filter: active\n", "", "  - filter: trip_distance > 1\n", "").Replace(s.job)
+		return s
+	}
 	for _, s := range []scenario{
-		expecting(filesScenario("overwrite"), holds), expecting(mergedScenario("overwrite"), holds), expecting(postgresScenario("replace"), holds),
+		whole(expecting(filesScenario("overwrite"), holds)), whole(expecting(mergedScenario("overwrite"), holds)), whole(expecting(postgresScenario("replace"), holds)),
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()

@@ -9,7 +9,9 @@ import (
 	"strings"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/exact"
 	sqlstep "github.com/droverdata/drover/internal/step/sql"
 	"github.com/droverdata/drover/internal/vocabulary"
 )
@@ -35,11 +37,13 @@ type Bound struct {
 	breaks string
 	// columns are those that it reads, in their own spelling.
 	columns []string
+	// sums are what is to be added up, here and in the source.
+	sums []connector.SumColumn
 }
 
-// Bind checks expectations against the columns of the output. The session only parses and binds. An error that the user can mend is a
+// Bind checks expectations against the columns of the source and of the output. The session only parses and binds. An error that the user can mend is a
 // *drover.Error of kind Invalid with its place in the job.
-func Bind(ctx context.Context, s *duck.Session, all []drover.Expectation, output drover.Schema) ([]Bound, error) {
+func Bind(ctx context.Context, s *duck.Session, all []drover.Expectation, input, output drover.Schema) ([]Bound, error) {
 	bound := make([]Bound, len(all))
 	for i, e := range all {
 		b := Bound{Expectation: e, field: fmt.Sprintf("expect[%d].%s", i, e.Kind())}
@@ -52,6 +56,8 @@ func Bind(ctx context.Context, s *duck.Session, all []drover.Expectation, output
 			b.columns, err = columns(e.Unique, output, b.field, false)
 		case "accepted_values":
 			err = b.accepted(ctx, s, output)
+		case "sum_equals_source":
+			b.sums, err = sumColumns(e.SumEqualsSource, input, output, b.field)
 		case "check":
 			var condition string
 			condition, b.columns, err = sqlstep.Condition(ctx, s, e.Check, output, b.field)
@@ -134,8 +140,10 @@ func join(columns []string, format, sep string) string {
 
 // Staged is rows to check.
 type Staged struct {
-	Session *duck.Session
-	Output  drover.Schema
+	Session       *duck.Session
+	Input, Output drover.Schema
+	// Sources are the sums that the rows' source has.
+	Sources []Source
 	// Relation returns a parenthesised SELECT of all rows, with Output's columns, to be read once.
 	Relation func() string
 }
@@ -143,7 +151,7 @@ type Staged struct {
 // Check returns the number of rows and the expectations that they break, in order. An expectation that DuckDB cannot evaluate, because a
 // value makes it fail, is broken too.
 func Check(ctx context.Context, rows Staged, all []drover.Expectation) (int64, []Broken, error) {
-	bound, err := Bind(ctx, rows.Session, all, rows.Output)
+	bound, err := Bind(ctx, rows.Session, all, rows.Input, rows.Output)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -267,6 +275,8 @@ func (c checker) judge(ctx context.Context, b Bound, total int64, found count) (
 		return &Broken{Message: thereAre(total)}, nil
 	case "unique":
 		return c.unique(ctx, b)
+	case "sum_equals_source":
+		return c.sums(ctx, b)
 	}
 	if found.rows == 0 {
 		return nil, nil
@@ -306,19 +316,37 @@ func (c checker) unique(ctx context.Context, b Bound) (*Broken, error) {
 	}, err
 }
 
-// CheckRows checks what can be known of so many rows that nobody can look at, and returns the other expectations as texts.
-func CheckRows(rows int64, all []drover.Expectation) (broken []Broken, left []string, err error) {
-	for i, e := range all {
-		if e.Kind() != "rows" {
-			left = append(left, e.String())
-			continue
+// CheckTotals checks what can be known of so many rows, with these sums, that nobody can look at, and returns the other expectations as texts.
+func CheckTotals(rows int64, sources []Source, all []Bound) (broken []Broken, left []string, err error) {
+	for _, b := range all {
+		var found *Broken
+		switch b.Kind() {
+		case "rows":
+			ok, err := b.RowsHold(rows)
+			if err != nil {
+				return nil, nil, err
+			}
+			if !ok {
+				found = &Broken{Message: thereAre(rows)}
+			}
+		case "sum_equals_source":
+			written := make([]exact.Sum, len(b.sums))
+			for i, c := range b.sums {
+				s, err := sourceOf(sources, c)
+				if err != nil {
+					return nil, nil, err
+				}
+				written[i] = s.Out
+			}
+			if found, err = compareSums(b.sums, written, sources); err != nil {
+				return nil, nil, err
+			}
+		default:
+			left = append(left, b.String())
 		}
-		ok, err := e.RowsHold(rows)
-		if err != nil {
-			return nil, nil, err
-		}
-		if !ok {
-			broken = append(broken, Broken{Expectation: e.String(), Field: fmt.Sprintf("expect[%d].rows", i), Message: thereAre(rows)})
+		if found != nil {
+			found.Expectation, found.Field = b.String(), b.field
+			broken = append(broken, *found)
 		}
 	}
 	return broken, left, nil

@@ -2,6 +2,7 @@ package expect_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -161,24 +162,31 @@ func TestSamplesAreShortAndHidePasswords(t *testing.T) {
 
 func TestAnExpectationThatDoesNotFitTheColumnsIsRefusedWithItsPlace(t *testing.T) {
 	rows, _ := staged(t, good)
+	input := append(slices.Clone(output), drover.Column{Name: "ratio", Type: "DOUBLE"})
+	output := append(slices.Clone(output), drover.Column{Name: "ratio", Type: "DECIMAL(12,2)"}, drover.Column{Name: "made", Type: "BIGINT"})
 	for name, c := range map[string]struct {
 		e     drover.Expectation
 		field string
 		parts []string
 	}{
-		"unknown column":         {drover.Expectation{NotNull: drover.Strings{"id", "stat"}}, "expect[0].not_null[1]", []string{"stat", "does not exist", `Did you mean "state"`}},
-		"unknown unique column":  {drover.Expectation{Unique: drover.Strings{"zip"}}, "expect[0].unique[0]", []string{"zip", "id, state"}},
-		"column of no type":      {drover.Expectation{Unique: drover.Strings{"address"}}, "expect[0].unique[0]", []string{"inet", "address"}},
-		"unknown accepted":       {drover.Expectation{AcceptedValues: []drover.Accepted{{Column: "zip", Values: []string{"1"}}}}, "expect[0].accepted_values.zip", []string{"zip"}},
-		"value of another type":  {drover.Expectation{AcceptedValues: []drover.Accepted{{Column: "id", Values: []string{"1", "NY"}}}}, "expect[0].accepted_values.id[1]", []string{`"NY"`, "BIGINT"}},
-		"check of no column":     {drover.Expectation{Check: "zip > 1"}, "expect[0].check", []string{"zip"}},
-		"check that is no truth": {drover.Expectation{Check: "amount + 1"}, "expect[0].check", []string{"BOOLEAN", "DECIMAL"}},
-		"check of wrong types":   {drover.Expectation{Check: "id > 'x'"}, "expect[0].check", []string{"x"}},
-		"check of many rows":     {drover.Expectation{Check: "sum(id) > 1"}, "expect[0].check", []string{"sum"}},
-		"check that is no SQL":   {drover.Expectation{Check: "id >"}, "expect[0].check", []string{"syntax"}},
-		"check of an inet":       {drover.Expectation{Check: "address IS NULL"}, "expect[0].check", []string{"address"}},
+		"unknown column":           {drover.Expectation{NotNull: drover.Strings{"id", "stat"}}, "expect[0].not_null[1]", []string{"stat", "does not exist", `Did you mean "state"`}},
+		"unknown unique column":    {drover.Expectation{Unique: drover.Strings{"zip"}}, "expect[0].unique[0]", []string{"zip", "id, state"}},
+		"column of no type":        {drover.Expectation{Unique: drover.Strings{"address"}}, "expect[0].unique[0]", []string{"inet", "address"}},
+		"unknown accepted":         {drover.Expectation{AcceptedValues: []drover.Accepted{{Column: "zip", Values: []string{"1"}}}}, "expect[0].accepted_values.zip", []string{"zip"}},
+		"value of another type":    {drover.Expectation{AcceptedValues: []drover.Accepted{{Column: "id", Values: []string{"1", "NY"}}}}, "expect[0].accepted_values.id[1]", []string{`"NY"`, "BIGINT"}},
+		"check of no column":       {drover.Expectation{Check: "zip > 1"}, "expect[0].check", []string{"zip"}},
+		"check that is no truth":   {drover.Expectation{Check: "amount + 1"}, "expect[0].check", []string{"BOOLEAN", "DECIMAL"}},
+		"check of wrong types":     {drover.Expectation{Check: "id > 'x'"}, "expect[0].check", []string{"x"}},
+		"check of many rows":       {drover.Expectation{Check: "sum(id) > 1"}, "expect[0].check", []string{"sum"}},
+		"check that is no SQL":     {drover.Expectation{Check: "id >"}, "expect[0].check", []string{"syntax"}},
+		"sum of no column":         {drover.Expectation{SumEqualsSource: drover.Strings{"amout"}}, "expect[0].sum_equals_source[0]", []string{`Did you mean "amount"`}},
+		"sum of texts":             {drover.Expectation{SumEqualsSource: drover.Strings{"state"}}, "expect[0].sum_equals_source[0]", []string{"VARCHAR in the source", "types:"}},
+		"sum of an inet":           {drover.Expectation{SumEqualsSource: drover.Strings{"address"}}, "expect[0].sum_equals_source[0]", []string{"inet"}},
+		"sum of a computed column": {drover.Expectation{SumEqualsSource: drover.Strings{"made"}}, "expect[0].sum_equals_source[0]", []string{"does not exist in the source", "renamed"}},
+		"sum of floats cast":       {drover.Expectation{SumEqualsSource: drover.Strings{"ratio"}}, "expect[0].sum_equals_source[0]", []string{"DOUBLE in the source and DECIMAL(12,2) in the output", "exact sums differ"}},
+		"check of an inet":         {drover.Expectation{Check: "address IS NULL"}, "expect[0].check", []string{"address"}},
 	} {
-		_, err := expect.Bind(t.Context(), rows.Session, []drover.Expectation{c.e}, output)
+		_, err := expect.Bind(t.Context(), rows.Session, []drover.Expectation{c.e}, input, output)
 		var e *drover.Error
 		if !errors.As(err, &e) || e.Kind != drover.Invalid || !strings.HasPrefix(e.Field, c.field) {
 			t.Errorf("%s: %+v", name, err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/expect"
 	"github.com/droverdata/drover/internal/step"
 )
 
@@ -23,6 +24,8 @@ type Bound struct {
 	Program       step.Program
 	// Reads is the source columns that the program reads; the others are moved or dropped.
 	Reads []string
+	// Expect is the job's expectations, bound to its columns.
+	Expect []expect.Bound
 	// Functions is what the functions that steps call are, as the fingerprint covers it: their code, and what runs it.
 	Functions      []json.RawMessage
 	SourceIdentity string
@@ -72,6 +75,8 @@ type Plan struct {
 	Rejects *Rejects `json:"rejects,omitempty"`
 	// Expect is what must hold of the rows before they are published, each as a line.
 	Expect []string `json:"expect,omitempty"`
+	// Sums are the columns that expectations have added up while the rows are read and written.
+	Sums []connector.SumColumn `json:"sums,omitempty"`
 }
 
 // Rejects is a job's rejects.
@@ -121,7 +126,7 @@ func Make(b Bound) (Plan, error) {
 		expectations = append(expectations, e.String())
 	}
 	p := Plan{
-		Expect:  expectations,
+		Expect: expectations, Sums: expect.SumColumns(b.Expect),
 		Version: Version, Job: b.Job.Name, Fingerprint: fingerprint, Timezone: zone(b.Job),
 		Stages: []Stage{{
 			Source: src, Chunk: f.Chunk, Input: b.Input, Steps: f.Steps, Program: b.Program, Reads: b.Reads, Reading: b.Reading,

@@ -56,6 +56,9 @@ func (p Plan) WriteText(w io.Writer, t Totals) error {
 	if len(p.Expect) > 0 {
 		line(&b, "", "checked on what is staged, once every chunk is finished; nothing is published while one fails")
 	}
+	for _, c := range p.Sums {
+		line(&b, "", fmt.Sprintf("for the sum of %s the source's column %s is read once more, chunk by chunk, and what is written of it is decoded", c.Column, c.Source))
+	}
 	if p.Rejects != nil {
 		line(&b, "rejects", fmt.Sprintf("rows that cannot be converted or stored go to %s; more than %s fail the run", p.Rejects.Sink.Text, human.Count(p.Rejects.Max)))
 	}

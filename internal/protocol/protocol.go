@@ -33,6 +33,8 @@ type Stage struct {
 	Sink   Spec          `json:"sink"`
 	// Rejects takes the rows that the steps or the sink cannot; nil where they fail their chunk.
 	Rejects *Rejects `json:"rejects,omitempty"`
+	// Sums are the columns to add up, for Receipt.Sums.
+	Sums []connector.SumColumn `json:"sums,omitempty"`
 	// Functions is what the program's calls need beside it.
 	Functions Functions `json:"functions,omitzero"`
 	// ToSpools says that the tasks leave spools of Sink, and FromSpools that they read those instead of Source, with SourceState
@@ -105,6 +107,9 @@ type Result struct {
 // Expect is what a task that checks staged rows needs to know.
 type Expect struct {
 	Expectations []drover.Expectation `json:"expectations"`
+	// Input is the columns of the run's source, and Sources the sums that some expectations compare with.
+	Input   drover.Schema   `json:"input,omitempty"`
+	Sources []expect.Source `json:"sources,omitempty"`
 	// State is connector.Stager.StagedState's.
 	State json.RawMessage `json:"state,omitempty"`
 }

@@ -146,6 +146,9 @@ func (r *runner) resume(ctx context.Context) error {
 	if err := r.resumeSource(ctx); err != nil {
 		return err
 	}
+	if _, err := r.sources(ctx); err != nil {
+		return err // before anything more is read in vain
+	}
 	if r.o.DryRun {
 		return nil
 	}

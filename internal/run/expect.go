@@ -66,7 +66,10 @@ func (r *runner) readStaged(ctx context.Context) (*protocol.Judged, error) {
 	task := protocol.Task{
 		Run: run, Stage: stage, Timezone: r.o.Job.Timezone, Now: r.run.StartedAt, Connections: r.o.Job.Limits.SourceConnections,
 		Memory: r.o.Engine.Largest(), // nothing else runs here
-		Expect: &protocol.Expect{Expectations: r.o.Job.Expect, State: state},
+		Expect: &protocol.Expect{Expectations: r.o.Job.Expect, Input: r.plan.Stages[0].Input, State: state},
+	}
+	if task.Expect.Sources, err = r.sources(ctx); err != nil {
+		return nil, err
 	}
 	found, err := r.execute(ctx, task)
 	if err != nil {
@@ -109,7 +112,11 @@ func (r *runner) judgeRehearsed(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the run's totals from the ledger: %w", err)
 	}
-	broken, left, err := expect.CheckRows(t.RowsOut, r.o.Job.Expect)
+	sources, err := r.sources(ctx)
+	if err != nil {
+		return err
+	}
+	broken, left, err := expect.CheckTotals(t.RowsOut, sources, r.bound.Expect)
 	if err != nil {
 		return err
 	}

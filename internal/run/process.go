@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/expect"
 	"github.com/droverdata/drover/internal/fault"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/monitor"
@@ -98,6 +99,9 @@ func (r *runner) newPool(ctx context.Context, stage int, totals ledger.Totals, s
 	p := &pool{
 		runner: r, slots: slots, number: stage, left: -1, inFlight: map[int64]context.CancelCauseFunc{}, asks: map[int64]int64{},
 		stage: tasks,
+	}
+	if stage == 0 {
+		p.stage.Sums = expect.SumColumns(r.bound.Expect)
 	}
 	if p.stage.Rejects, p.mostRejected, err = r.stageRejects(stage); err != nil {
 		return nil, err

@@ -38,7 +38,10 @@ func (w *Worker) judge(ctx context.Context, task protocol.Task) (_ *protocol.Jud
 		return nil, fmt.Errorf("read what is staged: %w", err)
 	}
 	defer func() { err = errors.Join(err, rel.Close()) }()
-	rows := expect.Staged{Session: session, Output: task.Stage.Output, Relation: func() string { return rel.Chunk(0) }}
+	rows := expect.Staged{
+		Session: session, Input: task.Expect.Input, Output: task.Stage.Output, Sources: task.Expect.Sources,
+		Relation: func() string { return rel.Chunk(0) },
+	}
 	var found protocol.Judged
 	if found.Rows, found.Broken, err = expect.Check(ctx, rows, task.Expect.Expectations); err != nil {
 		return nil, fmt.Errorf("check what is staged: %w", err)

@@ -49,7 +49,7 @@ func (w *Worker) writeRest(ctx context.Context, task protocol.Task, attempt conn
 			err = errors.Join(err, d())
 		}
 	}()
-	return s.sink.Write(ctx, attempt, func(ctx context.Context, chunks []connector.Chunk) (connector.Input, error) {
+	return s.write(ctx, attempt, func(ctx context.Context, chunks []connector.Chunk) (connector.Input, error) {
 		in, err := open(ctx, chunks)
 		if err != nil || len(done) > 0 { // a sink that looks at a failed input again sees what the source has
 			return in, err

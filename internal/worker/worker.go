@@ -134,13 +134,19 @@ func (w *Worker) execute(ctx context.Context, task protocol.Task, m *meter) ([]c
 				return connector.Input{}, err
 			}
 		}
+		var sums *connector.Sums
+		if len(task.Stage.Sums) > 0 {
+			if sums, err = connector.ReadSums(ctx, s.reading, rel, len(chunks), task.Stage.Sums); err != nil {
+				return connector.Input{}, err
+			}
+		}
 		if n, ok := rel.(connector.Narrower); ok {
 			n.Narrow(task.Stage.Program.Where)
 		}
 		in := connector.Input{
 			Session: s.session, Relation: rel, Program: task.Stage.Program.Tail(),
 			Source: task.Stage.Input, Output: task.Stage.Output,
-			Progress: m.set, PeakMemory: m.watch.Peak,
+			Progress: m.set, PeakMemory: m.watch.Peak, Sums: sums,
 		}
 		if s.calls != nil {
 			in.Relation = s.calls.Over(ctx, s.session, rel, chunks)
@@ -150,7 +156,7 @@ func (w *Worker) execute(ctx context.Context, task protocol.Task, m *meter) ([]c
 		return in, nil
 	}
 	attempt := connector.Attempt{Run: task.Run, Token: task.Token, Chunks: task.Chunks}
-	receipts, err := s.sink.Write(ctx, attempt, open)
+	receipts, err := s.write(ctx, attempt, open)
 	if trier, ok := s.separates(task, err); ok {
 		receipts, err = w.writeRest(ctx, task, attempt, trier, open)
 	}
@@ -158,6 +164,27 @@ func (w *Worker) execute(ctx context.Context, task protocol.Task, m *meter) ([]c
 		return nil, w.explain(ctx, task, err)
 	}
 	return receipts, nil
+}
+
+// write has the sink write an input, and adds its rows up on the way.
+func (s *stage) write(ctx context.Context, attempt connector.Attempt, open opener) ([]connector.Receipt, error) {
+	var free []func()
+	defer func() {
+		for _, f := range free {
+			f()
+		}
+	}()
+	return s.sink.Write(ctx, attempt, func(ctx context.Context, chunks []connector.Chunk) (connector.Input, error) {
+		in, err := open(ctx, chunks)
+		if err != nil || in.Sums == nil {
+			return in, err
+		}
+		in, done, err := in.Sums.Tap(in, len(chunks))
+		if err == nil {
+			free = append(free, done)
+		}
+		return in, err
+	})
 }
 
 // kept returns the source columns that a stage reads or moves.
