@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
@@ -215,7 +216,9 @@ func (a *app) engine(ctx context.Context, registry connector.Registry, s setting
 	if err != nil {
 		return nil, drover.Errorf(drover.Refused, "find drover's own program: %w", err)
 	}
-	e, err := local.New(local.Options{Command: []string{self, "worker"}, Workers: s.workers, Memory: budget, TempDir: dir, Own: memory.Driving, Aside: aside})
+	e, err := local.New(local.Options{
+		Command: []string{self, "worker"}, Workers: s.workers, Memory: budget, TempDir: dir, Own: memory.Driving, Silence: max(s.lease, leastSilence), Aside: aside,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -228,6 +231,9 @@ func (a *app) engine(ctx context.Context, registry connector.Registry, s setting
 	}
 	return e, nil
 }
+
+// leastSilence is how long a worker may at least say nothing: a busy machine may need seconds to start one.
+const leastSilence = 10 * time.Second
 
 // workerCommand executes tasks for an engine. Its argument is the directory for its scratch files.
 func (a *app) workerCommand() *cobra.Command {

@@ -32,6 +32,9 @@ type Options struct {
 	TempDir string
 	// Own measures the driver's own memory in bytes. What it has above memory.Driver is taken from the workers' budget.
 	Own func() int64
+	// Silence is how long a worker with a task may say nothing before it is killed; 0 means for ever. Workers tell their progress several times a second,
+	// whatever becomes of it, so one that is silent was stopped, or cannot run.
+	Silence time.Duration
 	// Aside receives what workers say besides results.
 	Aside protocol.Aside
 }
@@ -103,7 +106,7 @@ func (e *Engine) Execute(ctx context.Context, task protocol.Task, progress func(
 	if err != nil {
 		return protocol.Result{}, err
 	}
-	result, err := p.execute(ctx, task, progress, e.opt.Aside)
+	result, err := p.execute(ctx, task, progress, e.opt)
 	result.Granted = task.Memory
 	e.mu.Lock()
 	e.sizer.learn(result, drover.KindOf(err) == drover.Overrun)

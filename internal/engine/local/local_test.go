@@ -52,6 +52,14 @@ func scriptedWorker() {
 			os.Exit(3)
 		case "hang":
 			time.Sleep(time.Hour)
+		case "stop":
+			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			time.Sleep(time.Hour) // the stop may come a little later
+		case "linger": // at work, with nothing to show
+			for range 80 {
+				_ = enc.Encode(protocol.Message{Progress: &protocol.Progress{}})
+				time.Sleep(10 * time.Millisecond)
+			}
 		case "babble":
 			_, _ = os.Stdout.WriteString("this is not JSON\n")
 		}
@@ -74,7 +82,7 @@ func doomedDriver() {
 		panic(err)
 	}
 	_, _ = os.Stdout.WriteString(strconv.Itoa(p.cmd.Process.Pid) + "\n")
-	_, _ = p.execute(context.Background(), protocol.Task{Run: connector.Run{Job: "hang"}}, func(protocol.Progress) {}, protocol.Aside{Warn: func(string) {}})
+	_, _ = p.execute(context.Background(), protocol.Task{Run: connector.Run{Job: "hang"}}, func(protocol.Progress) {}, e.opt)
 }
 
 func newEngine(t *testing.T, workers int) (*Engine, *[]string) {
@@ -134,6 +142,40 @@ func TestADeadWorkerCostsOneAttempt(t *testing.T) {
 				t.Fatalf("the next task: %v", err)
 			}
 		})
+	}
+}
+
+// TestAStoppedWorkerIsReplaced: its driver lives, and would renew the lease of its chunks for ever.
+func TestAStoppedWorkerIsReplaced(t *testing.T) {
+	e, _ := newEngine(t, 1)
+	do := func(job string, silence time.Duration) (protocol.Result, error) {
+		e.opt.Silence = silence // 0 where a worker may have to start, which takes what it takes
+		return execute(t.Context(), e, job)
+	}
+	first, err := do("next", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const silence = 500 * time.Millisecond
+	if _, err := do("linger", silence); err != nil {
+		t.Fatalf("a worker that has nothing to show: %v", err)
+	}
+	if _, err := do("stop", silence); drover.KindOf(err) != drover.Lost || !strings.Contains(err.Error(), "said nothing for 500ms") {
+		t.Fatalf("got %v", err)
+	}
+	second, err := do("next", 0)
+	if err != nil || second.Receipts[0].ChunkID == first.Receipts[0].ChunkID {
+		t.Fatalf("the next task: %v, by worker %d after %d", err, second.Receipts[0].ChunkID, first.Receipts[0].ChunkID)
+	}
+	// One that is stopped between two tasks does not even read the next one, which may be larger than the pipe.
+	if err := syscall.Kill(int(second.Receipts[0].ChunkID), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := do(strings.Repeat("long ", 1<<16), silence); drover.KindOf(err) != drover.Lost {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := do("next", 0); err != nil {
+		t.Fatalf("the task after that: %v", err)
 	}
 }
 

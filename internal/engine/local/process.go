@@ -57,9 +57,16 @@ func startProcess(s *spawner, command []string, dir string) (*process, error) {
 }
 
 // execute sends one task and reads until its result. Any error means that the process is of no more use.
-func (p *process) execute(ctx context.Context, task protocol.Task, progress func(protocol.Progress), aside protocol.Aside) (protocol.Result, error) {
+func (p *process) execute(ctx context.Context, task protocol.Task, progress func(protocol.Progress), o Options) (_ protocol.Result, err error) {
 	stop := context.AfterFunc(ctx, func() { p.signal(syscall.SIGKILL) })
 	defer stop()
+	ear := p.listen(o.Silence)
+	defer func() {
+		if ear.close() && err != nil {
+			err = drover.Errorf(drover.Lost, "the worker said nothing for %s and was killed: something stopped it, or the machine has no time for it", o.Silence).
+				WithHint("it costs one attempt; if the machine is overloaded, use fewer --workers, or a longer --lease")
+		}
+	}()
 	if err := json.NewEncoder(p.in).Encode(task); err != nil {
 		return protocol.Result{}, p.lost(err)
 	}
@@ -73,6 +80,7 @@ func (p *process) execute(ctx context.Context, task protocol.Task, progress func
 			}
 			return protocol.Result{}, e
 		}
+		ear.hear()
 		switch {
 		case m.Result != nil:
 			return *m.Result, nil
@@ -81,9 +89,9 @@ func (p *process) execute(ctx context.Context, task protocol.Task, progress func
 		case m.Overrun != nil:
 			overrun = m.Overrun
 		case m.Warning != "":
-			aside.Warn(m.Warning)
+			o.Aside.Warn(m.Warning)
 		case m.Printed != nil:
-			aside.Printed(*m.Printed)
+			o.Aside.Printed(*m.Printed)
 		}
 	}
 }
