@@ -247,6 +247,12 @@ type Sink interface {
 	Close() error
 }
 
+// Latecomer is a Sink whose Begin may make anew what the end of the run took away. It is optional.
+type Latecomer interface {
+	// Late removes what a Begin has made that came after the run was finished or given up by another process. It is idempotent.
+	Late(ctx context.Context, run Run) error
+}
+
 // Stager is a Sink that keeps the rows of a run out of sight until Publish, and can read them back before. It is optional.
 type Stager interface {
 	// StagedState is what Staged needs to know of a run's receipts.

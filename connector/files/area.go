@@ -35,8 +35,8 @@ type replaced struct {
 	MTime int64  `json:"mtime"`
 }
 
-// Begin implements connector.Sink. The files to replace are listed here and nowhere else, so that what others add meanwhile stays. An area that was
-// lost is made anew: then only files from before the run are replaced.
+// Begin implements connector.Sink. An area that was lost is made anew, unless the run's files are visible: then it was published a moment ago, or Verify finds
+// what is missing.
 func (s *sink) Begin(ctx context.Context, run connector.Run, _ drover.Schema) (gojson.RawMessage, error) {
 	state, err := gojson.Marshal(map[string]string{"root": s.root})
 	if err != nil {
@@ -46,31 +46,43 @@ func (s *sink) Begin(ctx context.Context, run connector.Run, _ drover.Schema) (g
 		return nil, drover.Errorf(drover.Refused, "the run writes %s, and this job's path is now %s", run.State, s.root).
 			WithHint("start in the folder that the run was started in, or start a new run: drover run JOB.yaml --new")
 	}
+	return state, s.open(ctx, run, false)
+}
+
+// open makes the run's area where there is none. The files to replace are listed here and nowhere else, so that what others add meanwhile stays; on a resume
+// only files from before the run are. unfinished says that the run was not published, whatever is visible of it.
+func (s *sink) open(ctx context.Context, run connector.Run, unfinished bool) error {
 	area := s.area(run)
 	list := filepath.Join(area, replacesName)
 	if _, err := s.store.Stat(ctx, list); err == nil {
-		return state, nil
+		return nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, s.storeError("read", err)
+		return s.storeError("read", err)
 	}
 	var lines bytes.Buffer
 	out := gojson.NewEncoder(&lines)
 	for o, err := range s.store.List(ctx, s.root, true) {
 		if err != nil {
-			return nil, s.storeError("list", err)
+			return s.storeError("list", err)
 		}
 		rel, err := filepath.Rel(s.root, o.Path)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		rel = filepath.ToSlash(rel)
 		name := filepath.Base(o.Path)
 		summary := rel == commonMetadata || rel == "_metadata"
-		if !summary && (formatOf(name) == "" || hiddenPath(rel)) || strings.HasPrefix(name, ownPrefix(run)) {
+		if !summary && (formatOf(name) == "" || hiddenPath(rel)) {
+			continue
+		}
+		if strings.HasPrefix(name, ownPrefix(run)) {
+			if run.State != nil && !unfinished {
+				return nil
+			}
 			continue
 		}
 		if s.mode() == Error && !summary && run.State == nil {
-			return nil, s.refuse(o.Path)
+			return s.refuse(o.Path)
 		}
 		if s.mode() != Overwrite && s.mode() != OverwritePartitions || s.mode() == OverwritePartitions && summary {
 			continue
@@ -79,16 +91,16 @@ func (s *sink) Begin(ctx context.Context, run connector.Run, _ drover.Schema) (g
 			continue
 		}
 		if err := out.Encode(replaced{rel, o.Size, o.ModTime.UnixNano()}); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := s.store.OpenArea(ctx, area); err != nil {
-		return nil, s.storeError("create", err)
+		return s.storeError("create", err)
 	}
 	if err := s.store.Put(ctx, list, lines.Bytes()); err != nil {
-		return nil, s.storeError("write", err)
+		return s.storeError("write", err)
 	}
-	return state, nil
+	return nil
 }
 
 // hiddenPath reports whether readers pass over a file for any part of its path.

@@ -170,7 +170,7 @@ func canonical(dir string) string {
 
 // Verify implements connector.Sink. A receipt's files are staged, or visible where a publish began; one that is neither takes all chunks
 // of its attempt with it, and what is visible of that attempt is removed, so that their next attempt cannot double it. So does one that was
-// written from other inputs than the run's.
+// written from other inputs than the run's. What is gone is staged again, so there must be an area.
 func (s *sink) Verify(ctx context.Context, run connector.Run, all iter.Seq2[connector.Receipt, error]) ([]int64, error) {
 	area := s.area(run)
 	gone := map[int64]bool{} // tokens
@@ -208,7 +208,18 @@ func (s *sink) Verify(ctx context.Context, run connector.Run, all iter.Seq2[conn
 			}
 		}
 	}
-	return chunks, nil
+	if len(chunks) == 0 {
+		return nil, nil
+	}
+	return chunks, s.open(ctx, run, true)
+}
+
+// Late implements connector.Latecomer.
+func (s *sink) Late(ctx context.Context, run connector.Run) error {
+	if err := s.store.CloseArea(ctx, s.area(run)); err != nil {
+		return s.storeError("write to", err)
+	}
+	return nil
 }
 
 // has reports whether a file that a receipt names is there, whole.

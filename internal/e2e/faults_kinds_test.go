@@ -22,7 +22,7 @@ type fault struct {
 // draw draws the round's faults. The first kind follows from the seed, so that a few rounds in a row have them all.
 func (r *round) draw() []fault {
 	kinds := []func() fault{
-		r.killDriver, r.killWorker, r.endSession, r.killServer, r.stallLink, r.cutLink, r.sleepMachine, r.fillDisk,
+		r.killDriver, r.killWorker, r.endSession, r.killServer, r.stallLink, r.cutLink, r.sleepMachine, r.fillDisk, r.stopWorker,
 	}
 	var faults []fault
 	for i, n := 0, 1+r.rng.IntN(3); i < n; i++ {
@@ -148,6 +148,16 @@ func (r *round) sleepMachine() fault {
 		time.Sleep(wait)
 		for i := range pids { // workers first: they may commit what their driver does not know to be lost
 			signal(pids[len(pids)-1-i], syscall.SIGCONT)
+		}
+	}}
+}
+
+// stopWorker stops a worker for ever. Its driver lives, and must notice.
+func (r *round) stopWorker() fault {
+	m, which := r.any(), r.rng.IntN(100)
+	return fault{name: "a worker on machine " + m.name + " is stopped for ever", strike: func(t *testing.T) {
+		if pids := m.now().workers(t); len(pids) > 0 {
+			signal(pids[which%len(pids)], syscall.SIGSTOP)
 		}
 	}}
 }

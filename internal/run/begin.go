@@ -116,7 +116,7 @@ func (r *runner) joinLate(ctx context.Context, cause error) (over bool, err erro
 	}
 	now, err := r.ledger.Run(ctx, "", r.run.UID)
 	if err == nil && now.State == ledger.Finished {
-		return true, nil
+		return true, r.late(ctx)
 	}
 	return false, cause
 }

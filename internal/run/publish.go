@@ -198,6 +198,11 @@ func (r *runner) othersDid(ctx context.Context) (again bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read the run from the ledger: %w", err)
 	}
+	if run.State == ledger.Finished || run.State == ledger.Abandoned {
+		if err := r.late(ctx); err != nil {
+			return false, err
+		}
+	}
 	switch run.State {
 	case ledger.Finished, ledger.Failed:
 		return false, nil
@@ -205,6 +210,22 @@ func (r *runner) othersDid(ctx context.Context) (again bool, err error) {
 		return false, drover.Errorf(drover.Refused, "run %s was abandoned by another process", r.run.ID)
 	}
 	return true, nil
+}
+
+// late removes what this driver made anew when it joined a run that another one was about to end.
+func (r *runner) late(ctx context.Context) error {
+	if !r.resumed || r.o.DryRun {
+		return nil
+	}
+	if sink, ok := r.bound.Sink.(connector.Latecomer); ok {
+		if err := sink.Late(ctx, r.sinkRun(r.doc.SinkState)); err != nil {
+			return fmt.Errorf("tidy up after a run that is over: %w", err)
+		}
+	}
+	if sink, ok := r.bound.Rejects.(connector.Latecomer); ok && r.doc.RejectsState != nil {
+		return r.rejectsError(sink.Late(ctx, r.rejectsRun(&r.doc)), "tidy up")
+	}
+	return nil
 }
 
 // keepLease renews the lease of the planner or the publisher until ctx ends, and stops the work once the lease is lost.
