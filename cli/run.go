@@ -16,6 +16,7 @@ import (
 	"github.com/droverdata/drover/internal/fault"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/ledger/open"
+	"github.com/droverdata/drover/internal/machine"
 	"github.com/droverdata/drover/internal/memory"
 	"github.com/droverdata/drover/internal/monitor"
 	"github.com/droverdata/drover/internal/protocol"
@@ -137,6 +138,10 @@ func (a *app) run(ctx context.Context, args []string, f runFlags) (err error) {
 	if ctx, err = fault.WithEnv(ctx, "driver"); err != nil {
 		return err
 	}
+	version, err := build()
+	if err != nil {
+		return err
+	}
 	dir, err := scratch()
 	if err != nil {
 		return err
@@ -145,7 +150,7 @@ func (a *app) run(ctx context.Context, args []string, f runFlags) (err error) {
 		Out: a.err, Terminal: a.isTerminal(a.err), JSON: f.logFormat == "json", Quiet: f.quiet, Next: a.next(s.ledger),
 	})
 	o := run.Options{
-		Registry: all.All(), EngineName: "local", Job: job, Name: f.name, New: f.fresh, KeepCommitted: f.keepCommitted,
+		Registry: all.All(), EngineName: "local", Version: version, Job: job, Name: f.name, New: f.fresh, KeepCommitted: f.keepCommitted,
 		RetryErrors: f.retryErrors, DryRun: f.dryRun, Only: f.only, LimitChunks: f.limitChunks,
 		Lease: s.lease, Memory: s.memory, TempDir: dir, Drain: stop.drain,
 		Events: func(e monitor.Event) {
@@ -175,7 +180,7 @@ func (a *app) run(ctx context.Context, args []string, f runFlags) (err error) {
 // runWith opens ledger and engine around a run.
 func (a *app) runWith(ctx context.Context, o run.Options, s settings, f runFlags) (_ run.Summary, err error) {
 	shared := o.TempDir
-	o.TempDir = filepath.Join(shared, fmt.Sprintf("driver-%d-0", os.Getpid()))
+	o.TempDir = filepath.Join(shared, machine.Scratch("driver", 0))
 	if err := os.MkdirAll(o.TempDir, 0o700); err != nil {
 		return run.Summary{}, drover.Errorf(drover.Refused, "create the driver's scratch directory: %w", err)
 	}

@@ -71,7 +71,11 @@ type runStatus struct {
 	Engine     string          `json:"engine"`
 	StartedAt  time.Time       `json:"started_at"`
 	FinishedAt *time.Time      `json:"finished_at,omitempty"`
-	Message    string          `json:"message,omitempty"`
+	// Version is the drover that began it.
+	Version string `json:"version"`
+	// PrunedAt is when drover prune removed all but its name and how it ended.
+	PrunedAt *time.Time `json:"pruned_at,omitempty"`
+	Message  string     `json:"message,omitempty"`
 	// Chunks are the source's, and Merge those of the second stage, where the run has one.
 	Chunks  map[string]int64 `json:"chunks"`
 	Merge   map[string]int64 `json:"merge,omitempty"`
@@ -94,6 +98,8 @@ type runStatus struct {
 
 // machineStatus is a driver at work on a run.
 type machineStatus struct {
+	// Driver is the whole name, as the ledger's chunks have it in worker.
+	Driver  string `json:"driver"`
 	Host    string `json:"host"`
 	PID     int    `json:"pid,omitempty"`
 	Workers int    `json:"workers"`
@@ -102,6 +108,7 @@ type machineStatus struct {
 	SeenAt     time.Time `json:"seen_at"`
 	// SilentSeconds is how long ago the last heartbeat was.
 	SilentSeconds float64 `json:"silent_seconds"`
+	name          string  // for people: HOST/PID, as long as no other machine of the run has it too
 }
 
 func statusOf(ctx context.Context, l ledger.Ledger, r ledger.Run) (runStatus, error) {
@@ -110,7 +117,7 @@ func statusOf(ctx context.Context, l ledger.Ledger, r ledger.Run) (runStatus, er
 		return runStatus{}, fmt.Errorf("read the totals of run %s: %w", r.ID, err)
 	}
 	s := runStatus{
-		Run: r.ID, UID: r.UID, Job: r.Job, State: r.State, Engine: r.Engine, StartedAt: r.StartedAt.UTC(), Message: r.Message,
+		Run: r.ID, UID: r.UID, Job: r.Job, State: r.State, Engine: r.Engine, Version: r.Version, StartedAt: r.StartedAt.UTC(), Message: r.Message,
 		Chunks: byState(t), RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut,
 		RowsScanned: t.RowsScanned, RowsRejected: t.RowsRejected, PeakMemory: t.PeakMemory, Seconds: time.Since(r.StartedAt).Seconds(),
 	}
@@ -120,6 +127,10 @@ func statusOf(ctx context.Context, l ledger.Ledger, r ledger.Run) (runStatus, er
 	}
 	if merge.Total() > 0 {
 		s.Merge, s.RowsOut, s.BytesOut, s.PeakMemory = byState(merge), merge.RowsOut, merge.BytesOut, max(t.PeakMemory, merge.PeakMemory)
+	}
+	if !r.PrunedAt.IsZero() {
+		at := r.PrunedAt.UTC()
+		s.PrunedAt = &at
 	}
 	if !r.FinishedAt.IsZero() {
 		at := r.FinishedAt.UTC()
@@ -188,7 +199,7 @@ func (s *runStatus) measure(ctx context.Context, l ledger.Ledger) error {
 	}
 	s.RowsPerSec, s.BytesPerSec = float64(rows)/seconds, float64(bytes)/seconds
 	for i, m := range s.Machines {
-		s.Machines[i].RowsPerSec = float64(by[m.driver()]) / seconds
+		s.Machines[i].RowsPerSec = float64(by[m.Driver]) / seconds
 	}
 	if left := counts["pending"] + counts["running"]; counts["running"] > 0 {
 		s.LeftSeconds = float64(left) * seconds / float64(done)
@@ -268,7 +279,7 @@ func (s runStatus) text(showErrors string) string {
 	line := func(label, format string, args ...any) {
 		b.WriteString(human.Line(label, fmt.Sprintf(format, args...)) + "\n")
 	}
-	line("run "+s.Run, "%s, %s engine", s.Job, s.Engine)
+	line("run "+s.Run, "%s, %s engine, drover %s", s.Job, s.Engine, s.version())
 	state := string(s.State)
 	if s.Message != "" {
 		state += ": " + s.Message
@@ -279,6 +290,10 @@ func (s runStatus) text(showErrors string) string {
 		times += ", finished " + s.FinishedAt.Local().Format("2006-01-02 15:04:05") + ", took " + s.took()
 	}
 	line("time", "%s", times)
+	if s.PrunedAt != nil {
+		line("pruned", "%s: all else about it was removed", s.PrunedAt.Local().Format("2006-01-02 15:04:05"))
+		return b.String()
+	}
 	line("chunks", "%s", chunksText(s.Chunks))
 	if s.Merge != nil {
 		line("merge", "%s", chunksText(s.Merge))
@@ -299,6 +314,14 @@ func (s runStatus) text(showErrors string) string {
 		line("see the errors", "%s %s", showErrors, s.Run)
 	}
 	return b.String()
+}
+
+// version is the drover that began the run, in words.
+func (s runStatus) version() string {
+	if s.Version == "" {
+		return "of an earlier version"
+	}
+	return s.Version
 }
 
 // chunksText is chunks by state in words.

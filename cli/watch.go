@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/droverdata/drover/internal/human"
 	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/machine"
 	"github.com/droverdata/drover/internal/redact"
 	"golang.org/x/sys/unix"
 )
@@ -27,27 +27,27 @@ func machinesOf(ctx context.Context, l ledger.Ledger, r ledger.Run) ([]machineSt
 		return nil, fmt.Errorf("read the machines of run %s: %w", r.ID, err)
 	}
 	var out []machineStatus
+	shown := map[string]int{}
 	for _, m := range machines {
-		host, text, _ := strings.Cut(m.Driver, "/")
-		pid, err := strconv.Atoi(text)
-		if err != nil {
-			host, pid = m.Driver, 0
+		d, ok := machine.ParseDriver(m.Driver)
+		if !ok {
+			d.Host = m.Driver
 		}
-		out = append(out, machineStatus{Host: host, PID: pid, Workers: m.Workers, SeenAt: m.SeenAt.UTC(), SilentSeconds: m.Silent.Seconds()})
+		out = append(out, machineStatus{
+			Driver: m.Driver, Host: d.Host, PID: d.PID, Workers: m.Workers, SeenAt: m.SeenAt.UTC(), SilentSeconds: m.Silent.Seconds(), name: d.Short(),
+		})
+		shown[d.Short()]++
+	}
+	for i, m := range out {
+		if shown[m.name] > 1 || m.PID == 0 {
+			out[i].name = m.Driver // two containers of one host name
+		}
 	}
 	return out, nil
 }
 
-// driver is the machine as chunks name it.
-func (m machineStatus) driver() string {
-	if m.PID == 0 {
-		return m.Host
-	}
-	return m.Host + "/" + strconv.Itoa(m.PID)
-}
-
 func (m machineStatus) text() string {
-	return fmt.Sprintf("%s: %s, %s rows/s, heard of %s ago", m.driver(), human.Plural(int64(m.Workers), "worker"), human.Short(m.RowsPerSec),
+	return fmt.Sprintf("%s: %s, %s rows/s, heard of %s ago", m.name, human.Plural(int64(m.Workers), "worker"), human.Short(m.RowsPerSec),
 		human.Span(time.Duration(m.SilentSeconds*float64(time.Second))))
 }
 

@@ -185,6 +185,16 @@ func TestKeep(t *testing.T) {
 	if got := p.sql(t, `SELECT (SELECT string_agg(id, ' ' ORDER BY number) FROM drover.run) || ' ' || (SELECT count(*) FROM drover.receipt)`); got != "c 4" {
 		t.Errorf("left are %s", got)
 	}
+	// A machine that comes as late as this with the name of a run must not load it again.
+	late := p.must(t, "run", "job.yaml", "--run", "a", "--json")
+	says(t, late.stderr, "run a finished on", "was pruned on", "nothing is left to do")
+	if s := late.summary(t); s.Run != "a" || s.State != "finished" || s.PrunedAt == nil {
+		t.Errorf("a late machine: %+v", s)
+	}
+	if got := p.sql(t, `SELECT count(*) FROM clean`); got != "120" {
+		t.Errorf("the target has %s rows", got)
+	}
+	says(t, p.must(t, "status", "a", "--ledger", p.admin).stdout, "finished", "pruned")
 }
 
 // TestPruneOfStagedFiles: what a run has staged in a dataset that its job no longer writes goes with the run, and nothing else does.

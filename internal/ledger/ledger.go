@@ -54,18 +54,25 @@ var (
 	ErrBusy = errors.New("another driver holds the lease")
 	// ErrMeaning: an unfinished run of this job exists with another fingerprint.
 	ErrMeaning = errors.New("an unfinished run of this job means something else")
+	// ErrVersion: an unfinished run of this job was begun by another version of drover.
+	ErrVersion = errors.New("an unfinished run of this job was begun by another version of drover")
 )
 
 // Run is one execution of a job.
 type Run struct {
 	UID         string
 	ID          string // "r-k3f9", or the name given by --run; unique per job
+	Named       bool   // ID was given, not made up
 	Job         string
 	Fingerprint string
 	State       RunState
 	Engine      string
-	StartedAt   time.Time
-	FinishedAt  time.Time // zero while it is not over, and where its planner deserted it
+	// Version is the Request's that began it. Empty for runs of drovers that did not say.
+	Version    string
+	StartedAt  time.Time
+	FinishedAt time.Time // zero while it is not over, and where its planner deserted it
+	// PrunedAt is when Forget left nothing of it but its name and how it ended; zero while it is all there.
+	PrunedAt time.Time
 	// Message is the last thing worth saying about the run.
 	Message string
 	// Doc is what Start stored: the frozen plan and the states of source and sink. Opaque to the ledger.
@@ -95,6 +102,8 @@ type Request struct {
 	Driver string
 	Lease  time.Duration
 	Engine string
+	// Version is the drover's that asks. All that work on a run must be of one.
+	Version string
 }
 
 // Past says which runs History yields.
@@ -215,8 +224,8 @@ type ChunkRow struct {
 type Ledger interface {
 	// Begin starts, joins or resumes a run. With Name: the run of that job and name in any state, but for one that was abandoned before
 	// it was open, else a new one. Without: the
-	// job's newest run that is planned, open, publishing or failed, else a new one. A run that is not over but has another
-	// fingerprint is returned with ErrMeaning; a run that is over is Done whatever its fingerprint. A planned run whose
+	// job's newest run that is planned, open, publishing or failed, else a new one. A run that is over is Done whatever began it. One that is not over is
+	// returned with ErrVersion if another version of drover began it, and with ErrMeaning if it has another fingerprint. A planned run whose
 	// planner's lease has not expired is returned with ErrBusy. One whose lease has expired is abandoned, and a new run takes over its name: its planner may
 	// only sleep, and must not find that what it stages, or gives up, is another's (Past.Deserted).
 	Begin(ctx context.Context, req Request) (Run, Role, error)
@@ -268,7 +277,7 @@ type Ledger interface {
 	Close(ctx context.Context, uid string, state RunState, message string) error
 
 	// Run finds a run by job and ID, or by UID or ID alone when job is empty; the newest of those that fit. An empty id fits all. Runs that
-	// were abandoned before they were open did nothing, and are found only where no other fits.
+	// were abandoned before they were open did nothing, and are found only where no other fits, as are those that were forgotten.
 	// ErrNotFound if there is none.
 	Run(ctx context.Context, job, id string) (Run, error)
 	// Beat says that driver is at work on a run with so many workers. Leave says that it is no more. Close lets all leave.
@@ -279,13 +288,13 @@ type Ledger interface {
 
 	// Retire makes a failed run abandoned: nobody can retry it any more. ErrFenced if it is neither.
 	Retire(ctx context.Context, uid, message string) error
-	// Forget removes a run that is finished or abandoned, with its chunks and attempts. ErrFenced if it is neither; one that is not there is
-	// no error.
+	// Forget removes a run that is finished or abandoned, with its chunks and attempts. Of one that was named and opened, Begin and Run go on to find the name and
+	// how it ended (PrunedAt), so that whoever comes late with its name does not do it all again. ErrFenced if it is neither; one that is not there is no error.
 	Forget(ctx context.Context, uid string) error
 
-	// History yields runs of one job, or of all, the newest first. It streams.
+	// History yields runs of one job, or of all, the newest first, but none that was forgotten. It streams.
 	History(ctx context.Context, of Past) iter.Seq2[Run, error]
-	// Runs yields the newest runs first.
+	// Runs yields the newest runs first, but none that was forgotten.
 	Runs(ctx context.Context, limit int) ([]Run, error)
 	// Totals sums up the chunks of one stage of a run.
 	Totals(ctx context.Context, uid string, stage int) (Totals, error)

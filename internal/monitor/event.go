@@ -156,6 +156,9 @@ type Ended struct {
 	// Interrupted says that the run was stopped and can be resumed.
 	Interrupted bool `json:"interrupted,omitempty"`
 	DryRun      bool `json:"dry_run,omitempty"`
+	// FinishedAt and PrunedAt are of a run of which drover prune left no more: the counts are all 0.
+	FinishedAt time.Time `json:"finished_at,omitzero"`
+	PrunedAt   time.Time `json:"pruned_at,omitzero"`
 }
 
 func (Planned) event() string           { return "planned" }

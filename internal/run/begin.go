@@ -6,16 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/machine"
 	"github.com/droverdata/drover/internal/monitor"
 	"github.com/droverdata/drover/internal/plan"
 )
@@ -23,23 +20,11 @@ import (
 // busyPoll is how often a driver looks whether another one has finished planning.
 const busyPoll = 200 * time.Millisecond
 
-// driverName names this process: HOST/PID.
-func driverName() string { return fmt.Sprintf("%s/%d", hostname(), os.Getpid()) }
-
-func hostname() string {
-	host, err := os.Hostname()
-	if err != nil {
-		return "unknown"
-	}
-	return host
-}
-
-// evictDead ends the leases of drivers that ran on this machine and are gone, so that a resume need not wait for them to expire.
+// evictDead ends the leases of drivers that ran in this place and are gone, so that a resume need not wait for them to expire.
 func (r *runner) evictDead(ctx context.Context) error {
 	_, err := r.ledger.Evict(ctx, r.run.UID, func(holder string) bool {
-		pidText, here := strings.CutPrefix(holder, hostname()+"/")
-		pid, err := strconv.Atoi(pidText)
-		return here && err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+		driver, ok := machine.ParseDriver(holder)
+		return ok && driver.Gone()
 	})
 	if err != nil {
 		return fmt.Errorf("end the leases of drivers that are gone: %w", err)
@@ -52,6 +37,7 @@ func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
 	for {
 		run, role, err := r.ledger.Begin(ctx, ledger.Request{
 			Job: r.plan.Job, Fingerprint: r.plan.Fingerprint, Name: r.o.Name, Driver: r.driver, Lease: r.o.Lease, Engine: r.o.EngineName,
+			Version: r.o.Version,
 		})
 		r.run = run
 		switch {
@@ -63,18 +49,13 @@ func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
 				return 0, err
 			}
 			continue
-		case errors.Is(err, ledger.ErrMeaning):
-			if r.o.RetryErrors {
-				return ledger.Work, r.retryErrors(ctx)
-			}
-			if !r.o.New {
-				e := drover.Errorf(drover.Invalid, "run %s of this job is unfinished (%s), and the job file has changed since it began", run.ID, run.State).
-					WithHint("drover run --new abandons that run and starts afresh; to resume it, undo the change")
-				if r.o.Name != "" {
-					e = e.WithHint("to resume it, undo the change; else name another run with --run, or abandon this one with --new and without --run")
-				}
-				return 0, e
-			}
+		case errors.Is(err, ledger.ErrVersion) && !r.o.New:
+			return 0, r.otherVersion()
+		case errors.Is(err, ledger.ErrMeaning) && r.o.RetryErrors:
+			return ledger.Work, r.retryErrors(ctx)
+		case errors.Is(err, ledger.ErrMeaning) && !r.o.New:
+			return 0, r.otherMeaning()
+		case errors.Is(err, ledger.ErrMeaning) || errors.Is(err, ledger.ErrVersion):
 			if err := r.abandon(ctx); err != nil {
 				return 0, err
 			}
@@ -96,6 +77,8 @@ func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
 				return 0, err
 			}
 			continue
+		case r.o.RetryErrors && run.State == ledger.Failed && run.Version != r.o.Version:
+			return 0, r.otherVersion()
 		case r.o.RetryErrors:
 			return ledger.Work, r.retryErrors(ctx)
 		case role == ledger.Done:
@@ -107,6 +90,28 @@ func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
 		}
 		return role, err
 	}
+}
+
+// otherMeaning refuses an unfinished run of another job file.
+func (r *runner) otherMeaning() error {
+	e := drover.Errorf(drover.Invalid, "run %s of this job is unfinished (%s), and the job file has changed since it began", r.run.ID, r.run.State)
+	if r.o.Name != "" {
+		return e.WithHint("to resume it, undo the change; else name another run with --run, or abandon this one with --new and without --run")
+	}
+	return e.WithHint("drover run --new abandons that run and starts afresh; to resume it, undo the change")
+}
+
+// otherVersion refuses an unfinished run of another version of drover: its plan, its receipts and what is staged are that version's.
+func (r *runner) otherVersion() error {
+	theirs := r.run.Version
+	if theirs == "" {
+		theirs = "an earlier version"
+	}
+	e := drover.Errorf(drover.Refused, "run %s of this job is unfinished (%s), and drover %s began it: this is drover %s, and a run is of one version", r.run.ID, r.run.State, theirs, r.o.Version)
+	if r.o.Name != "" {
+		return e.WithHint("to go on with it, use drover %s on every machine; else name another run with --run, or abandon this one with --new and without --run", theirs)
+	}
+	return e.WithHint("to go on with it, use drover %s on every machine; drover run --new abandons it and starts afresh", theirs)
 }
 
 // joinLate looks whether the run ended while this driver was about to join it, and found, or did not find, what its end takes away.

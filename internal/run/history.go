@@ -3,9 +3,11 @@ package run
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/monitor"
 )
 
 // What a sink may say of itself beyond drover.Sink.
@@ -20,6 +22,18 @@ type (
 func doubles(sink drover.Sink) bool {
 	d, ok := sink.(doubler)
 	return ok && d.Doubles()
+}
+
+// pruned tells of a finished run of which the ledger has no more than its end.
+func (r *runner) pruned(run ledger.Run) Summary {
+	r.events.send(monitor.Ended{
+		Run: run.ID, State: string(run.State), Sink: r.o.Job.Sink.String(), Published: run.State == ledger.Finished,
+		FinishedAt: run.FinishedAt, PrunedAt: run.PrunedAt, PeakMemory: r.events.peakMemory(),
+	})
+	return Summary{
+		Run: run.ID, Job: run.Job, State: string(run.State), Engine: r.o.EngineName, Resumed: r.resumed, Seconds: time.Since(r.begun).Seconds(),
+		PeakMemoryBytes: r.events.peakMemory(), PrunedAt: &run.PrunedAt,
+	}
 }
 
 // refuseRetryOfNothing keeps --retry-errors from starting a run: after a finished one it would load everything again.

@@ -11,6 +11,7 @@ import (
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/fault"
 	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/machine"
 	"github.com/droverdata/drover/internal/monitor"
 	"github.com/droverdata/drover/internal/redact"
 )
@@ -68,7 +69,7 @@ func (r *runner) start(ctx context.Context, p *planning) error {
 	chunking := r.o.Job.Frame.Chunk
 	stage := r.plan.Stages[0]
 	d := &p.doc
-	*d = doc{Plan: r.plan, SourceIdentity: r.bound.SourceIdentity, SinkIdentity: r.bound.Check.Identity, Host: hostname()}
+	*d = doc{Plan: r.plan, SourceIdentity: r.bound.SourceIdentity, SinkIdentity: r.bound.Check.Identity, Host: machine.NewDriver().Host}
 	if d.SourceState, err = r.bound.Source.Begin(ctx, chunking, nil); err != nil {
 		return err
 	}

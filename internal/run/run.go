@@ -15,6 +15,7 @@ import (
 	"github.com/droverdata/drover/internal/engine"
 	"github.com/droverdata/drover/internal/expect"
 	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/machine"
 	"github.com/droverdata/drover/internal/monitor"
 	"github.com/droverdata/drover/internal/plan"
 )
@@ -33,6 +34,8 @@ type Options struct {
 	Shared     bool
 	Engine     engine.Engine
 	EngineName string
+	// Version names this build of drover. A run is of one.
+	Version string
 
 	Job drover.Job
 	// Name is --run: an idempotency key.
@@ -89,6 +92,8 @@ type Summary struct {
 	Files        int64   `json:"files"`
 	Seconds      float64 `json:"seconds"`
 	Workers      int     `json:"workers"`
+	// PrunedAt says that drover prune has removed the finished run since: all counts are 0.
+	PrunedAt *time.Time `json:"pruned_at,omitempty"`
 	// Broken are the expectations for which the run failed.
 	Broken []expect.Broken `json:"broken_expectations,omitempty"`
 	// PeakMemoryBytes is the highest memory of driver and workers together (sum of Pss), as it was measured here.
@@ -121,7 +126,7 @@ type runner struct {
 func Run(ctx context.Context, o Options) (_ Summary, err error) {
 	events := newEvents(o.Events)
 	o.Events = events.send
-	r := &runner{o: o, driver: driverName(), begun: time.Now(), events: events}
+	r := &runner{o: o, driver: machine.NewDriver().String(), begun: time.Now(), events: events}
 	defer func() { err = errors.Join(err, r.release()) }()
 	var found ledger.Run
 	if !o.FreshLedger {
@@ -258,6 +263,9 @@ func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error)
 	run, err := r.ledger.Run(ctx, "", r.run.UID)
 	if err != nil {
 		return Summary{}, fmt.Errorf("read the run from the ledger: %w", err)
+	}
+	if !run.PrunedAt.IsZero() {
+		return r.pruned(run), nil
 	}
 	t, err := r.ledger.Totals(ctx, r.run.UID, 0)
 	if err != nil {

@@ -8,13 +8,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/machine"
 	"github.com/droverdata/drover/internal/protocol"
 	"golang.org/x/sync/semaphore"
 )
@@ -27,8 +25,7 @@ type Options struct {
 	Workers int
 	// Memory is the budget of all workers together in bytes.
 	Memory int64
-	// TempDir is where workers have their scratch directories ("worker-PID-N", PID the driver's) and drivers theirs
-	// ("driver-PID-N"). Those of dead drivers are removed.
+	// TempDir is where workers have their scratch directories and drivers theirs (machine.Scratch). Those of dead drivers are removed.
 	TempDir string
 	// Own measures the driver's own memory in bytes. What it has above memory.Driver is taken from the workers' budget.
 	Own func() int64
@@ -60,7 +57,7 @@ func New(o Options) (*Engine, error) {
 	if err := os.MkdirAll(o.TempDir, 0o700); err != nil {
 		return nil, drover.Errorf(drover.Refused, "create the scratch directory: %w", err)
 	}
-	if err := sweep(o.TempDir); err != nil {
+	if err := machine.Sweep(o.TempDir); err != nil {
 		return nil, err
 	}
 	return &Engine{opt: o, spawn: newSpawner(), room: semaphore.NewWeighted(o.Memory), sizer: newSizer(o.Memory, o.Workers)}, nil
@@ -156,7 +153,7 @@ func (e *Engine) take(more bool) (*process, error) {
 		e.live--
 	}
 	e.count++
-	dir := filepath.Join(e.opt.TempDir, fmt.Sprintf("worker-%d-%d", os.Getpid(), e.count))
+	dir := filepath.Join(e.opt.TempDir, machine.Scratch("worker", e.count))
 	p, err := startProcess(e.spawn, e.opt.Command, dir)
 	if err == nil {
 		e.live++
@@ -183,28 +180,6 @@ func (e *Engine) drop(p *process) {
 	e.mu.Lock()
 	e.live--
 	e.mu.Unlock()
-}
-
-// sweep removes the scratch directories of drivers that are no more.
-func sweep(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return drover.Errorf(drover.Refused, "read the scratch directory: %w", err)
-	}
-	for _, entry := range entries {
-		parts := strings.Split(entry.Name(), "-")
-		if len(parts) != 3 || parts[0] != "worker" && parts[0] != "driver" {
-			continue
-		}
-		pid, err := strconv.Atoi(parts[1])
-		if err != nil || syscall.Kill(pid, 0) == nil || errors.Is(syscall.Kill(pid, 0), syscall.EPERM) {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
-			return drover.Errorf(drover.Refused, "clean the scratch directory: %w", err)
-		}
-	}
-	return nil
 }
 
 // InProcess runs attempts one after the other inside this process, for debugging.

@@ -25,6 +25,43 @@ func testBegin(t *testing.T, fixture Fixture) {
 			t.Errorf("another job: %+v %v %v", other, role, err)
 		}
 	})
+	t.Run("a run is of one version of drover", func(t *testing.T) {
+		h := fixture(t)
+		b := &bench{Ledger: open(t, h), Harness: h, tb: t}
+		of := func(driver, version string) ledger.Request {
+			req := request()
+			req.Driver, req.Version = driver, version
+			return req
+		}
+		asks := func(req ledger.Request, role ledger.Role, want error) {
+			t.Helper()
+			run, got, err := b.Begin(t.Context(), req)
+			if b.want(err, want); run.UID != b.uid || run.Version != "v1" || want == nil && got != role {
+				t.Errorf("%+v: %+v %v", req, run, got)
+			}
+		}
+		silent, _, err := b.Begin(t.Context(), of("first", "v0"))
+		b.must(err)
+		_, _, err = b.Begin(t.Context(), of("driver", "v1"))
+		b.want(err, ledger.ErrVersion)
+		b.Advance(2 * lease)
+		run, role, err := b.Begin(t.Context(), of("driver", "v1")) // nothing was done by v0
+		if err != nil || role != ledger.Plan || run.ID != silent.ID || run.Version != "v1" || run.Named {
+			t.Fatal(run, role, err)
+		}
+		b.uid = run.UID
+		b.add(0, numbered(1))
+		asks(of("second", "v1"), 0, ledger.ErrBusy)
+		asks(of("second", "v2"), 0, ledger.ErrVersion)
+		b.start()
+		asks(of("second", "v1"), ledger.Work, nil)
+		asks(of("second", "v2"), 0, ledger.ErrVersion)
+		changed := of("second", "v2")
+		changed.Fingerprint = "f2" // as the plan's form changes with the version
+		asks(changed, 0, ledger.ErrVersion)
+		b.must(b.Close(t.Context(), b.uid, ledger.Failed, ""))
+		asks(of("second", "v2"), ledger.Done, nil)
+	})
 	t.Run("a live planner keeps others out, the run of a silent one is replaced", func(t *testing.T) {
 		b := empty(t, fixture)
 		b.add(0, numbered(3))

@@ -43,6 +43,62 @@ func testForget(t *testing.T, fixture Fixture) {
 			t.Error(err)
 		}
 	})
+	t.Run("the name of a run outlives it, so that whoever comes late does not do it all again", func(t *testing.T) {
+		h := fixture(t)
+		b := &bench{Ledger: open(t, h), Harness: h, tb: t}
+		named := func(name string) ledger.Request {
+			req := request()
+			req.Name = name
+			return req
+		}
+		for _, c := range []struct {
+			name  string
+			state ledger.RunState
+		}{{"nightly", ledger.Finished}, {"given up", ledger.Abandoned}} {
+			old := b.ended("job", c.name, "f1", c.state)
+			b.must(b.Beat(t.Context(), old.UID, "late", 1))
+			b.must(b.Forget(t.Context(), old.UID))
+			b.must(b.Forget(t.Context(), old.UID))
+			late := named(c.name)
+			late.Fingerprint, late.Version = "f2", "v2"
+			run, role, err := b.Begin(t.Context(), late)
+			if err != nil || role != ledger.Done || run.UID != old.UID || run.State != c.state || run.FinishedAt.IsZero() || run.PrunedAt.Before(run.FinishedAt) {
+				t.Errorf("%s: %+v %v %v", c.name, run, role, err)
+			}
+			for _, job := range []string{"job", ""} {
+				if found, err := b.Run(t.Context(), job, c.name); err != nil || !cmp.Equal(found, run) {
+					t.Errorf("%s: found %+v %v", c.name, found, err)
+				}
+			}
+			for chunk, err := range b.Chunks(t.Context(), old.UID) {
+				t.Errorf("a chunk is left: %+v %v", chunk, err)
+			}
+			if machines, err := b.Machines(t.Context(), old.UID); err != nil || len(machines) > 0 {
+				t.Errorf("machines are left: %+v %v", machines, err)
+			}
+		}
+		if runs, err := b.Runs(t.Context(), 10); err != nil || len(runs) > 0 {
+			t.Errorf("listed: %+v %v", runs, err)
+		}
+		if got := b.history(ledger.Past{States: []ledger.RunState{ledger.Finished, ledger.Abandoned}}); len(got) > 0 {
+			t.Errorf("history: %q", got)
+		}
+		next, role, err := b.Begin(t.Context(), request())
+		if err != nil || role != ledger.Plan {
+			t.Fatal(next, role, err)
+		}
+		if newest, err := b.Run(t.Context(), "job", ""); err != nil || newest.UID != next.UID {
+			t.Errorf("the newest: %+v %v", newest, err)
+		}
+		// One that was never opened did nothing.
+		never, _, err := b.Begin(t.Context(), named("never opened"))
+		b.must(err)
+		b.must(b.Close(t.Context(), never.UID, ledger.Abandoned, "not planned"))
+		b.must(b.Forget(t.Context(), never.UID))
+		if run, role, err := b.Begin(t.Context(), named("never opened")); err != nil || role != ledger.Plan || run.UID == never.UID {
+			t.Errorf("%+v %v %v", run, role, err)
+		}
+	})
 	t.Run("of an age", func(t *testing.T) {
 		h := fixture(t)
 		b := &bench{Ledger: open(t, h), Harness: h, tb: t}

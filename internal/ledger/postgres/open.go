@@ -24,7 +24,7 @@ import (
 )
 
 // version is that of the tables in schema.sql.
-const version = 4
+const version = 5
 
 // upgrades are the scripts that bring tables of version i+1 to the next one.
 var upgrades = []string{
@@ -48,6 +48,39 @@ COMMENT ON COLUMN @schema.ledger.version IS 'Of these tables.';
 COMMENT ON SEQUENCE @schema.run_number_seq IS 'Gives run.number.'`,
 	`ALTER TABLE @schema.chunk ADD COLUMN rows_rejected bigint NOT NULL DEFAULT 0;
 COMMENT ON COLUMN @schema.chunk.rows_rejected IS 'Of rows_in, those that went to the job''s rejects.'`,
+	`ALTER TABLE @schema.run ADD COLUMN named boolean NOT NULL DEFAULT true, ADD COLUMN version text NOT NULL DEFAULT '';
+ALTER TABLE @schema.run ALTER COLUMN named DROP DEFAULT, ALTER COLUMN version DROP DEFAULT;
+COMMENT ON COLUMN @schema.run.named IS 'The name was given by --run.';
+COMMENT ON COLUMN @schema.run.version IS 'The drover that began it; no other version works on it.';
+COMMENT ON COLUMN @schema.machine.driver IS 'HOST/PID/..., as in chunk.worker.';
+COMMENT ON COLUMN @schema.chunk.worker IS 'Who has, or last had, it: HOST/PID/..., as in machine.driver.';
+CREATE TABLE @schema.pruned (
+	uid         text NOT NULL,
+	id          text NOT NULL,
+	job         text NOT NULL,
+	fingerprint text NOT NULL,
+	state       text NOT NULL,
+	engine      text NOT NULL,
+	version     text NOT NULL,
+	message     text,
+	started_at  timestamptz NOT NULL,
+	finished_at timestamptz,
+	pruned_at   timestamptz NOT NULL,
+	PRIMARY KEY (job, id)
+);
+CREATE INDEX pruned_id ON @schema.pruned (id);
+COMMENT ON TABLE @schema.pruned IS 'What drover prune keeps of a run that --run named: a machine that comes late with the name finds it over.';
+COMMENT ON COLUMN @schema.pruned.uid IS 'run.uid as it was.';
+COMMENT ON COLUMN @schema.pruned.id IS 'Its name, unique within the job.';
+COMMENT ON COLUMN @schema.pruned.job IS 'The job''s name.';
+COMMENT ON COLUMN @schema.pruned.fingerprint IS 'Of the job''s meaning.';
+COMMENT ON COLUMN @schema.pruned.state IS 'finished or abandoned.';
+COMMENT ON COLUMN @schema.pruned.engine IS 'Where its attempts executed.';
+COMMENT ON COLUMN @schema.pruned.version IS 'The drover that began it.';
+COMMENT ON COLUMN @schema.pruned.message IS 'The last thing worth saying about it.';
+COMMENT ON COLUMN @schema.pruned.started_at IS 'When it was created.';
+COMMENT ON COLUMN @schema.pruned.finished_at IS 'When it was over.';
+COMMENT ON COLUMN @schema.pruned.pruned_at IS 'When it was removed.'`,
 }
 
 //go:embed schema.sql

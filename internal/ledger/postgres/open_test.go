@@ -167,7 +167,7 @@ func TestALedgerOfAnEarlierVersionIsBroughtUpToDate(t *testing.T) {
 	if err := errors.Join(err, l.Shutdown()); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, url, `ALTER TABLE drover.chunk DROP COLUMN rows_scanned, DROP COLUMN rows_rejected; DROP TABLE drover.machine; COMMENT ON COLUMN drover.ledger.version IS NULL; COMMENT ON SEQUENCE drover.run_number_seq IS NULL; UPDATE drover.ledger SET version = 1`)
+	execute(t, url, `ALTER TABLE drover.chunk DROP COLUMN rows_scanned, DROP COLUMN rows_rejected; DROP TABLE drover.machine; ALTER TABLE drover.run DROP COLUMN named, DROP COLUMN version; DROP TABLE drover.pruned; COMMENT ON COLUMN drover.ledger.version IS NULL; COMMENT ON SEQUENCE drover.run_number_seq IS NULL; UPDATE drover.ledger SET version = 1`)
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {

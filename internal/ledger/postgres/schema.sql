@@ -9,10 +9,12 @@ CREATE TABLE @schema.run (
 	number      bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
 	uid         text PRIMARY KEY,
 	id          text NOT NULL,
+	named       boolean NOT NULL,
 	job         text NOT NULL,
 	fingerprint text NOT NULL,
 	state       text NOT NULL CHECK (state IN ('planned', 'open', 'publishing', 'finished', 'failed', 'abandoned')),
 	engine      text NOT NULL,
+	version     text NOT NULL,
 	started_at  timestamptz NOT NULL,
 	finished_at timestamptz,
 	message     text,
@@ -28,10 +30,12 @@ COMMENT ON TABLE @schema.run IS 'One row per execution of a job.';
 COMMENT ON COLUMN @schema.run.number IS 'Grows with each run.';
 COMMENT ON COLUMN @schema.run.uid IS 'Random; keys all that the run leaves in a target.';
 COMMENT ON COLUMN @schema.run.id IS 'Its name, unique within the job.';
+COMMENT ON COLUMN @schema.run.named IS 'The name was given by --run.';
 COMMENT ON COLUMN @schema.run.job IS 'The job''s name.';
 COMMENT ON COLUMN @schema.run.fingerprint IS 'Of the job''s meaning.';
 COMMENT ON COLUMN @schema.run.state IS 'planned, open, publishing, finished, failed or abandoned.';
 COMMENT ON COLUMN @schema.run.engine IS 'Where its attempts execute.';
+COMMENT ON COLUMN @schema.run.version IS 'The drover that began it; no other version works on it.';
 COMMENT ON COLUMN @schema.run.started_at IS 'When it was created.';
 COMMENT ON COLUMN @schema.run.finished_at IS 'When it was over, however it ended.';
 COMMENT ON COLUMN @schema.run.message IS 'The last thing worth saying about it.';
@@ -39,6 +43,34 @@ COMMENT ON COLUMN @schema.run.doc IS 'The frozen plan.';
 COMMENT ON COLUMN @schema.run.holder IS 'The driver that plans or publishes it.';
 COMMENT ON COLUMN @schema.run.lease_until IS 'When the holder loses it.';
 COMMENT ON COLUMN @schema.run.lease_us IS 'The length of that lease in microseconds.';
+
+CREATE TABLE @schema.pruned (
+	uid         text NOT NULL,
+	id          text NOT NULL,
+	job         text NOT NULL,
+	fingerprint text NOT NULL,
+	state       text NOT NULL,
+	engine      text NOT NULL,
+	version     text NOT NULL,
+	message     text,
+	started_at  timestamptz NOT NULL,
+	finished_at timestamptz,
+	pruned_at   timestamptz NOT NULL,
+	PRIMARY KEY (job, id)
+);
+CREATE INDEX pruned_id ON @schema.pruned (id);
+COMMENT ON TABLE @schema.pruned IS 'What drover prune keeps of a run that --run named: a machine that comes late with the name finds it over.';
+COMMENT ON COLUMN @schema.pruned.uid IS 'run.uid as it was.';
+COMMENT ON COLUMN @schema.pruned.id IS 'Its name, unique within the job.';
+COMMENT ON COLUMN @schema.pruned.job IS 'The job''s name.';
+COMMENT ON COLUMN @schema.pruned.fingerprint IS 'Of the job''s meaning.';
+COMMENT ON COLUMN @schema.pruned.state IS 'finished or abandoned.';
+COMMENT ON COLUMN @schema.pruned.engine IS 'Where its attempts executed.';
+COMMENT ON COLUMN @schema.pruned.version IS 'The drover that began it.';
+COMMENT ON COLUMN @schema.pruned.message IS 'The last thing worth saying about it.';
+COMMENT ON COLUMN @schema.pruned.started_at IS 'When it was created.';
+COMMENT ON COLUMN @schema.pruned.finished_at IS 'When it was over.';
+COMMENT ON COLUMN @schema.pruned.pruned_at IS 'When it was removed.';
 
 CREATE TABLE @schema.chunk (
 	run_id            text NOT NULL REFERENCES @schema.run (uid) ON DELETE CASCADE,
@@ -79,7 +111,7 @@ COMMENT ON COLUMN @schema.chunk.key IS 'Names it to a person: a value, a path, a
 COMMENT ON COLUMN @schema.chunk.state IS 'pending, running, finished, error, or split (replaced by smaller chunks).';
 COMMENT ON COLUMN @schema.chunk.attempts IS 'How often it failed alone.';
 COMMENT ON COLUMN @schema.chunk.losses IS 'How often it lost its worker, or overran its memory, alone.';
-COMMENT ON COLUMN @schema.chunk.worker IS 'Who has, or last had, it.';
+COMMENT ON COLUMN @schema.chunk.worker IS 'Who has, or last had, it: HOST/PID/..., as in machine.driver.';
 COMMENT ON COLUMN @schema.chunk.rows_in IS 'Rows read.';
 COMMENT ON COLUMN @schema.chunk.rows_out IS 'Rows written.';
 COMMENT ON COLUMN @schema.chunk.bytes_in IS 'Bytes read.';
@@ -136,7 +168,7 @@ CREATE TABLE @schema.machine (
 );
 COMMENT ON TABLE @schema.machine IS 'One row per driver at work on a run that is not over. machine.run_id = run.uid.';
 COMMENT ON COLUMN @schema.machine.run_id IS 'run.uid.';
-COMMENT ON COLUMN @schema.machine.driver IS 'HOST/PID, as in chunk.worker.';
+COMMENT ON COLUMN @schema.machine.driver IS 'HOST/PID/..., as in chunk.worker.';
 COMMENT ON COLUMN @schema.machine.workers IS 'How many tasks it executes at once.';
 COMMENT ON COLUMN @schema.machine.joined_at IS 'When it began to work.';
 COMMENT ON COLUMN @schema.machine.seen_at IS 'Its last heartbeat.';

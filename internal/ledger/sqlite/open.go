@@ -24,7 +24,7 @@ import (
 )
 
 // version is that of the tables in schema.sql.
-const version = 4
+const version = 5
 
 // upgrades are the statements that bring tables of version i+1 to the next one.
 var upgrades = []string{
@@ -38,6 +38,23 @@ var upgrades = []string{
 	PRIMARY KEY (run_id, driver)
 ) STRICT, WITHOUT ROWID`,
 	`ALTER TABLE chunk ADD COLUMN rows_rejected INTEGER NOT NULL DEFAULT 0`,
+	`ALTER TABLE run ADD COLUMN named INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE run ADD COLUMN version TEXT NOT NULL DEFAULT '';
+CREATE TABLE pruned (
+	uid         TEXT NOT NULL,
+	id          TEXT NOT NULL,
+	job         TEXT NOT NULL,
+	fingerprint TEXT NOT NULL,
+	state       TEXT NOT NULL,
+	engine      TEXT NOT NULL,
+	version     TEXT NOT NULL,
+	message     TEXT,
+	started_at  TEXT NOT NULL,
+	finished_at TEXT,
+	pruned_at   TEXT NOT NULL,
+	PRIMARY KEY (job, id)
+) STRICT;
+CREATE INDEX pruned_id ON pruned (id)`,
 }
 
 //go:embed schema.sql

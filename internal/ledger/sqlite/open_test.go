@@ -31,7 +31,7 @@ func TestALedgerOfAnEarlierVersionIsBroughtUpToDate(t *testing.T) {
 		if err := l.Shutdown(); err != nil {
 			t.Fatal(err)
 		}
-		alter(t, path, `ALTER TABLE chunk DROP COLUMN rows_scanned; ALTER TABLE chunk DROP COLUMN rows_rejected; DROP TABLE machine; UPDATE ledger SET version = 1`)
+		alter(t, path, `ALTER TABLE chunk DROP COLUMN rows_scanned; ALTER TABLE chunk DROP COLUMN rows_rejected; DROP TABLE machine; ALTER TABLE run DROP COLUMN named; ALTER TABLE run DROP COLUMN version; DROP TABLE pruned; UPDATE ledger SET version = 1`)
 	}
 }
 

@@ -8,10 +8,12 @@ CREATE TABLE run (
 	number      INTEGER PRIMARY KEY AUTOINCREMENT, -- grows with each run
 	uid         TEXT NOT NULL UNIQUE, -- random; keys all that the run leaves in a target
 	id          TEXT NOT NULL,        -- its name, unique within the job
+	named       INTEGER NOT NULL,     -- 1 if the name was given by --run
 	job         TEXT NOT NULL,
 	fingerprint TEXT NOT NULL,        -- of the job's meaning
 	state       TEXT NOT NULL CHECK (state IN ('planned', 'open', 'publishing', 'finished', 'failed', 'abandoned')),
 	engine      TEXT NOT NULL,
+	version     TEXT NOT NULL,        -- the drover that began it; no other version works on it
 	started_at  TEXT NOT NULL,
 	finished_at TEXT,
 	message     TEXT,                 -- the last thing worth saying about it
@@ -23,6 +25,23 @@ CREATE TABLE run (
 ) STRICT;
 CREATE INDEX run_id ON run (id);
 
+-- What drover prune keeps of a run that --run named: a machine that comes late with the name finds it over.
+CREATE TABLE pruned (
+	uid         TEXT NOT NULL,
+	id          TEXT NOT NULL,
+	job         TEXT NOT NULL,
+	fingerprint TEXT NOT NULL,
+	state       TEXT NOT NULL,
+	engine      TEXT NOT NULL,
+	version     TEXT NOT NULL,
+	message     TEXT,
+	started_at  TEXT NOT NULL,
+	finished_at TEXT,
+	pruned_at   TEXT NOT NULL,
+	PRIMARY KEY (job, id)
+) STRICT;
+CREATE INDEX pruned_id ON pruned (id);
+
 -- One row per chunk of a run. chunk.run_id = run.uid.
 CREATE TABLE chunk (
 	run_id            TEXT NOT NULL REFERENCES run (uid) ON DELETE CASCADE,
@@ -32,7 +51,7 @@ CREATE TABLE chunk (
 	state             TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'running', 'finished', 'error', 'split')),
 	attempts          INTEGER NOT NULL DEFAULT 0, -- how often it failed alone
 	losses            INTEGER NOT NULL DEFAULT 0, -- how often it lost its worker, or overran its memory, alone
-	worker            TEXT,                       -- who has, or last had, it
+	worker            TEXT,                       -- who has, or last had, it: HOST/PID/..., as in machine.driver
 	rows_in           INTEGER NOT NULL DEFAULT 0,
 	rows_out          INTEGER NOT NULL DEFAULT 0,
 	bytes_in          INTEGER NOT NULL DEFAULT 0,
@@ -74,7 +93,7 @@ CREATE TABLE attempt (
 -- One row per driver at work on a run that is not over. machine.run_id = run.uid.
 CREATE TABLE machine (
 	run_id    TEXT NOT NULL REFERENCES run (uid) ON DELETE CASCADE,
-	driver    TEXT NOT NULL,    -- HOST/PID, as in chunk.worker
+	driver    TEXT NOT NULL,    -- HOST/PID/..., as in chunk.worker
 	workers   INTEGER NOT NULL, -- how many tasks it executes at once
 	joined_at TEXT NOT NULL,    -- when it began to work
 	seen_at   TEXT NOT NULL,    -- its last heartbeat

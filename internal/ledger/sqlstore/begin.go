@@ -10,7 +10,7 @@ import (
 	"github.com/droverdata/drover/internal/ledger"
 )
 
-const runColumns = `uid, id, job, fingerprint, state, engine, @micros(started_at), @micros(finished_at), coalesce(message, ''), doc`
+const runColumns = `uid, id, named, job, fingerprint, state, engine, version, @micros(started_at), @micros(finished_at), coalesce(message, ''), doc`
 
 type runScan struct {
 	run             ledger.Run
@@ -23,7 +23,7 @@ type runScan struct {
 
 func (s *runScan) dest() []any {
 	r := &s.run
-	d := []any{&r.UID, &r.ID, &r.Job, &r.Fingerprint, &r.State, &r.Engine, &s.started, &s.ended, &r.Message, &s.doc}
+	d := []any{&r.UID, &r.ID, &r.Named, &r.Job, &r.Fingerprint, &r.State, &r.Engine, &r.Version, &s.started, &s.ended, &r.Message, &s.doc}
 	if s.holderRequested {
 		d = append(d, &s.holder, &s.leaseIsOver)
 	}
@@ -49,7 +49,7 @@ const findUnfinished = `SELECT ` + runColumns + `, holder, coalesce(lease_until 
 
 // Begin implements ledger.Ledger.
 func (s *Store) Begin(ctx context.Context, req ledger.Request) (ledger.Run, ledger.Role, error) {
-	req.Job, req.Name, req.Driver = clean(req.Job), clean(req.Name), clean(req.Driver)
+	req.Job, req.Name, req.Driver, req.Version = clean(req.Job), clean(req.Name), clean(req.Driver), clean(req.Version)
 	var run ledger.Run
 	var role ledger.Role
 	err := s.db.Write(ctx, true, func(tx Tx) error {
@@ -72,9 +72,16 @@ func (s *Store) Begin(ctx context.Context, req ledger.Request) (ledger.Run, ledg
 				return err
 			}
 		}
+		if !ok && req.Name != "" {
+			var pruned bool
+			if run, pruned, err = findPruned(tx, req.Job, req.Name); err != nil || pruned {
+				role = ledger.Done
+				return err
+			}
+		}
 		if !ok {
 			role = ledger.Plan
-			run, err = create(tx, req)
+			run, err = create(tx, req, req.Name, req.Name != "")
 			return err
 		}
 		role, err = join(&found, req)
@@ -85,7 +92,7 @@ func (s *Store) Begin(ctx context.Context, req ledger.Request) (ledger.Run, ledg
 		run, err = replace(tx, run, req)
 		return err
 	})
-	if errors.Is(err, ledger.ErrBusy) || errors.Is(err, ledger.ErrMeaning) {
+	if errors.Is(err, ledger.ErrBusy) || errors.Is(err, ledger.ErrMeaning) || errors.Is(err, ledger.ErrVersion) {
 		return run, role, fmt.Errorf("begin run %s of job %s: %w", run.ID, req.Job, err)
 	}
 	if err != nil {
@@ -99,6 +106,8 @@ func join(found *runScan, req ledger.Request) (ledger.Role, error) {
 	switch run := found.run; {
 	case run.State.Over():
 		return ledger.Done, nil
+	case run.Version != req.Version && (run.State != ledger.Planned || found.held(req.Driver)):
+		return ledger.Work, ledger.ErrVersion
 	case run.Fingerprint != req.Fingerprint:
 		return ledger.Work, ledger.ErrMeaning
 	case run.State != ledger.Planned:
@@ -118,18 +127,21 @@ func replace(tx Tx, old ledger.Run, req ledger.Request) (ledger.Run, error) {
 		holder = NULL, lease_until = NULL WHERE uid = $1`, old.UID); err != nil {
 		return ledger.Run{}, err
 	}
-	req.Name = old.ID
-	return create(tx, req)
+	return create(tx, req, old.ID, old.Named)
 }
 
-const insertRun = `INSERT INTO @table(run) (uid, id, job, fingerprint, state, engine, started_at, holder, lease_until, lease_us)
-	VALUES ($1, $2, $3, $4, 'planned', $5, now(), $6, @after($7), CAST($7 AS bigint))
+const insertRun = `INSERT INTO @table(run) (uid, id, named, job, fingerprint, state, engine, version, started_at, holder, lease_until, lease_us)
+	VALUES ($1, $2, $8 = 'named', $3, $4, 'planned', $5, $9, now(), $6, @after($7), CAST($7 AS bigint))
 	ON CONFLICT (job, id) DO NOTHING`
 
-func create(tx Tx, req ledger.Request) (ledger.Run, error) {
-	uid := ledger.NewUID()
+// create makes a run of that name, or one with a name that is made up for "".
+func create(tx Tx, req ledger.Request, name string, named bool) (ledger.Run, error) {
+	uid, naming := ledger.NewUID(), "made up"
+	if named {
+		naming = "named"
+	}
 	for {
-		id := req.Name
+		id := name
 		if id == "" {
 			// A made-up name is unique in the whole ledger, because `drover status r-k3f9` does not say the job.
 			id = ledger.NewID()
@@ -142,7 +154,7 @@ func create(tx Tx, req ledger.Request) (ledger.Run, error) {
 				continue
 			}
 		}
-		n, err := tx.Exec(insertRun, uid, id, req.Job, req.Fingerprint, req.Engine, req.Driver, req.Lease.Microseconds())
+		n, err := tx.Exec(insertRun, uid, id, req.Job, req.Fingerprint, req.Engine, req.Driver, req.Lease.Microseconds(), naming, req.Version)
 		if err != nil {
 			return ledger.Run{}, err
 		}

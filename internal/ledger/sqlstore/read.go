@@ -17,13 +17,16 @@ const page = 1000
 
 // Run implements ledger.Ledger.
 func (s *Store) Run(ctx context.Context, job, id string) (ledger.Run, error) {
-	var found runScan
+	var run ledger.Run
 	ok := false
-	err := s.db.Read(ctx, func(tx Tx) error {
-		var err error
+	err := s.db.Read(ctx, func(tx Tx) (err error) {
+		var found runScan
 		ok, err = first(tx, found.dest(), `SELECT `+runColumns+` FROM @table(run)
 			WHERE ($1 = '' OR job = $1) AND ($2 = '' OR id = $2 OR $1 = '' AND uid = $2) 
 			ORDER BY CASE WHEN state = 'abandoned' AND doc IS NULL THEN 1 ELSE 0 END, number DESC LIMIT 1`, clean(job), clean(id))
+		if run = found.result(); err == nil && !ok && id != "" {
+			run, ok, err = findPruned(tx, clean(job), clean(id))
+		}
 		return err
 	})
 	if err == nil && !ok {
@@ -32,7 +35,7 @@ func (s *Store) Run(ctx context.Context, job, id string) (ledger.Run, error) {
 	if err != nil {
 		return ledger.Run{}, fmt.Errorf("find run %q: %w", id, err)
 	}
-	return found.result(), nil
+	return run, nil
 }
 
 const (
