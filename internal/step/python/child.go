@@ -22,6 +22,8 @@ type Child struct {
 	pid      atomic.Int64 // of process; whoever measures memory asks at any time
 	chunk    string       // whose lines are being printed
 	baseline int64        // the process's own memory in bytes before its first call
+	rows     gatherer     // what it is given
+	answers  answerMemory // what it gives
 }
 
 var _ function.Function = (*Child)(nil)
@@ -37,10 +39,10 @@ func Start(options Options) *Child {
 // PID is the process whose memory counts with the worker's; 0 where there is none.
 func (c *Child) PID() int { return int(c.pid.Load()) }
 
-// Close ends the process with everything that it started.
+// Close ends the process with everything that it started. Answers stay until they are released.
 func (c *Child) Close() error {
 	c.stop()
-	return nil
+	return c.forget()
 }
 
 // stop ends the process; the next Call starts another.
@@ -49,6 +51,10 @@ func (c *Child) stop() {
 		c.pid.Store(0)
 		c.process.end()
 		c.process = nil
+	}
+	c.answers.retire()
+	if c.rows.memory != nil {
+		c.rows.memory.sent = false
 	}
 }
 
@@ -60,25 +66,73 @@ func (c *Child) Call(ctx context.Context, chunk function.Chunk, rows array.Recor
 	if err := c.settle(ctx); err != nil {
 		return nil, err
 	}
-	in, err := writeRows(rows)
+	at, file, err := c.give(rows)
 	if err != nil {
 		return nil, failed(err)
 	}
-	r, out, err := c.ask(ctx, request{Call: &chunk}, in)
-	if err = errors.Join(err, in.Close()); err != nil {
+	r, out, err := c.ask(ctx, request{Call: &chunk, Rows: at}, file)
+	if err != nil {
 		return nil, failed(err)
+	}
+	if r.Kept || at.Once {
+		err = c.forget()
+	}
+	if out != nil {
+		err = errors.Join(err, c.answers.take(out), out.Close())
 	}
 	if r.Error != nil {
 		return nil, r.Error
 	}
-	if out == nil {
-		return nil, drover.Errorf(drover.Lost, "%s: Python answered without rows", c.options.Spec.Function)
-	}
-	answer, err := openRows(out)
-	if err = errors.Join(err, out.Close()); err != nil {
+	if err != nil {
 		return nil, failed(err)
 	}
+	if r.Answer == nil {
+		return nil, drover.Errorf(drover.Lost, "%s: Python answered without rows", c.options.Spec.Function)
+	}
+	answer, err := c.answers.rows(r.Answer.Bytes)
+	if err != nil {
+		return nil, failed(err)
+	}
+	if keep := c.keep(); keep > 0 && int64(r.Answer.Bytes) > keep {
+		c.answers.retire()
+	}
 	return answer, nil
+}
+
+// give writes rows into memory and returns where they are, with the memory if the child does not have it.
+func (c *Child) give(rows array.RecordReader) (*given, *os.File, error) {
+	if c.rows.memory == nil {
+		s, err := newSegment()
+		if err != nil {
+			return nil, nil, err
+		}
+		c.rows.memory = s
+	}
+	n, err := c.rows.write(rows)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := c.rows.memory
+	file := s.file
+	if s.sent {
+		file = nil
+	}
+	s.sent = true
+	keep := c.keep()
+	return &given{Bytes: n, Once: keep > 0 && int64(n) > keep, Spare: c.answers.spare()}, file, nil
+}
+
+// keep is how large memory may be that is used again: an eighth of the child's share. 0 means no bound.
+func (c *Child) keep() int64 { return c.options.Memory / 8 }
+
+// forget lets go of the memory that rows are given in.
+func (c *Child) forget() error {
+	s := c.rows.memory
+	c.rows.memory = nil
+	if s == nil {
+		return nil
+	}
+	return s.close()
 }
 
 // failed makes a drover.Error of what is none yet.
@@ -146,7 +200,7 @@ func (c *Child) load(ctx context.Context, requirements []string, inspect bool) (
 	c.pid.Store(int64(c.process.cmd.Process.Pid))
 	r, _, err := c.ask(ctx, request{Hello: &hello{
 		Dir: dir, Function: o.Spec.Function, Frame: o.Spec.Frame, DTypes: o.Spec.DTypes, Input: input, Output: output, NotNull: notNull(o.Input),
-		Threads: max(o.Threads, 1), Requirements: requirements, Inspect: inspect,
+		Threads: max(o.Threads, 1), Keep: c.keep(), Requirements: requirements, Inspect: inspect,
 	}}, nil)
 	if err != nil {
 		return Info{}, err

@@ -1,12 +1,11 @@
 package python
 
 import (
-	"bufio"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
@@ -14,65 +13,96 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writeRows writes rows to their end into fresh memory, as an IPC stream.
-func writeRows(rows array.RecordReader) (_ *os.File, err error) {
-	f, err := newMemory()
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.Close())
-		}
-	}()
-	// Small writes are gathered, large buffers pass through.
-	out := bufio.NewWriterSize(f, 1<<16)
-	w := ipc.NewWriter(out, ipc.WithSchema(rows.Schema()))
-	for rows.Next() {
-		if err := w.Write(rows.RecordBatch()); err != nil {
-			return nil, fmt.Errorf("write rows for Python: %w", errors.Join(err, w.Close()))
-		}
-	}
-	if err := errors.Join(w.Close(), out.Flush()); err != nil {
-		return nil, fmt.Errorf("write rows for Python: %w", err)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return f, nil
+// answerMemory is the memory that a child writes its answers into, one after the other, as long as each is released before the next.
+type answerMemory struct{ last *mapping }
+
+// mapping is memory of the child, mapped here. It is unmapped once nothing will be read from it any more.
+type mapping struct {
+	mu      sync.Mutex
+	data    []byte
+	lent    bool // rows refer to it
+	retired bool // the child will not write to it again
 }
 
-// openRows maps the IPC stream in a file's memory and returns its rows, whose buffers are that memory. The mapping lasts until the last
-// buffer is released.
-func openRows(f *os.File) (array.RecordReader, error) {
+// take has the memory that came with an answer, if any did, take the place of the last one.
+func (a *answerMemory) take(f *os.File) error {
+	if f == nil {
+		return nil
+	}
+	a.retire()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("look at the answer of Python: %w", err)
+		return fmt.Errorf("look at the answer of Python: %w", err)
 	}
 	if info.Size() == 0 || info.Size() != int64(int(info.Size())) {
-		return nil, fmt.Errorf("the answer of Python has %d bytes", info.Size())
+		return fmt.Errorf("the answer of Python has %d bytes", info.Size())
 	}
 	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
-		return nil, fmt.Errorf("map the answer of Python: %w", err)
+		return fmt.Errorf("map the answer of Python: %w", err)
 	}
-	mapped := memory.NewBufferWithAllocator(data, unmapper{})
-	r, err := ipc.NewReaderFromMessageReader(&messages{mapped: mapped})
+	a.last = &mapping{data: data}
+	return nil
+}
+
+// spare says whether the child may write into the last memory: nothing refers to it.
+func (a *answerMemory) spare() bool {
+	if a.last == nil {
+		return false
+	}
+	a.last.mu.Lock()
+	defer a.last.mu.Unlock()
+	return !a.last.lent
+}
+
+// retire lets go of the last memory.
+func (a *answerMemory) retire() {
+	if a.last == nil {
+		return
+	}
+	m := a.last
+	a.last = nil
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.retired = true
+	m.unmap()
+}
+
+// rows returns the rows of the IPC stream that is as many bytes of the last memory. Their buffers are that memory.
+func (a *answerMemory) rows(size int) (array.RecordReader, error) {
+	m := a.last
+	if m == nil || size <= 0 || size > len(m.data) {
+		return nil, fmt.Errorf("python answered with %d bytes that are not there", size)
+	}
+	m.mu.Lock()
+	m.lent = true
+	m.mu.Unlock()
+	r, err := ipc.NewReaderFromMessageReader(&messages{mapped: memory.NewBufferWithAllocator(m.data[:size:size], m)})
 	if err != nil {
 		return nil, fmt.Errorf("read the answer of Python: %w", err)
 	}
 	return r, nil
 }
 
-// unmapper is the allocator of mapped memory: what is freed is unmapped.
-type unmapper struct{}
+// unmap ends the mapping if nobody needs it.
+func (m *mapping) unmap() {
+	if m.retired && !m.lent && m.data != nil {
+		// The address and length are those that Mmap returned: it cannot fail.
+		_ = unix.Munmap(m.data)
+		m.data = nil
+	}
+}
 
-func (unmapper) Allocate(int) []byte           { panic("python: a mapping does not grow") }
-func (unmapper) Reallocate(int, []byte) []byte { panic("python: a mapping does not grow") }
+// mapping is the allocator of the buffer that is lent.
+func (m *mapping) Allocate(int) []byte           { panic("python: a mapping does not grow") }
+func (m *mapping) Reallocate(int, []byte) []byte { panic("python: a mapping does not grow") }
 
-func (unmapper) Free(data []byte) {
-	// The address and length are those that Mmap returned: it cannot fail.
-	_ = unix.Munmap(data[:cap(data)])
+// Free is called once the last buffer is released.
+func (m *mapping) Free([]byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lent = false
+	m.unmap()
 }
 
 // messages reads the encapsulated messages of an IPC stream where they lie

@@ -26,23 +26,44 @@ type hello struct {
 	Threads  int      `json:"threads"`
 	// Requirements are checked before anything is loaded.
 	Requirements []string `json:"requirements"`
+	// Keep is how large memory may be that is used again, in bytes; 0 means no bound.
+	Keep int64 `json:"keep"`
 	// Inspect asks for an Info.
 	Inspect bool `json:"inspect"`
 }
 
 // request is a message to a child; one of its fields is set.
 type request struct {
-	Hello   *hello          `json:"hello,omitempty"`
-	Call    *function.Chunk `json:"call,omitempty"`
-	Release bool            `json:"release,omitempty"`
+	Hello *hello          `json:"hello,omitempty"`
+	Call  *function.Chunk `json:"call,omitempty"`
+	// Rows go with Call.
+	Rows    *given `json:"rows,omitempty"`
+	Release bool   `json:"release,omitempty"`
+}
+
+// given says where the rows of a call are. New memory travels beside the message and takes the place of the last; the child maps all of it.
+type given struct {
+	// Bytes is the length of the IPC stream at the memory's beginning.
+	Bytes int `json:"bytes"`
+	// Once says that the memory is not used again: it is free as soon as the frame is.
+	Once bool `json:"once"`
+	// Spare says that nothing refers to the last answer any more: the next may be written over it.
+	Spare bool `json:"spare"`
 }
 
 // reply is a child's answer to a request.
 type reply struct {
-	Error    *drover.Error `json:"error"`
-	Ready    *Info         `json:"ready"`
-	Answer   *struct{}     `json:"answer"`
-	Released bool          `json:"released"`
+	Error  *drover.Error `json:"error"`
+	Ready  *Info         `json:"ready"`
+	Answer *answerAt     `json:"answer"`
+	// Kept says that the function still refers to the rows, or that the child has let go of their memory: it must not be written to.
+	Kept     bool `json:"kept"`
+	Released bool `json:"released"`
+}
+
+// answerAt says how long the IPC stream is at the beginning of the answer's memory. New memory travels beside the message.
+type answerAt struct {
+	Bytes int `json:"bytes"`
 }
 
 // maxReply bounds what a child may say in one message: rows do not travel in messages.

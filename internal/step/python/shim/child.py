@@ -10,6 +10,7 @@ import socket
 import struct
 import tempfile
 import threading
+import weakref
 
 LEAST_DESCRIPTOR = 200  # above what programs close by guess
 
@@ -20,7 +21,6 @@ class Wire:
         os.close(3)
         self.socket = socket.socket(fileno=descriptor)
         self.socket.setblocking(True)
-        self.owner = os.getpid()
 
     def receive(self):
         """The next message and the descriptor that came with it, or None at the end."""
@@ -48,8 +48,6 @@ class Wire:
         return bytes(data), descriptors
 
     def send(self, message, descriptor=None):
-        if os.getpid() != self.owner:
-            os._exit(0)  # a fork that came back out of the function is not the child that was asked
         body = json.dumps(message).encode("utf-8", "replace")
         data = struct.pack("<I", len(body)) + body
         if descriptor is not None:
@@ -90,26 +88,79 @@ def new_memory():
         return os.dup(f.fileno())
 
 
-def read_table(descriptor):
-    """The table in shared memory. The mapping is private: who writes to a frame writes to its own copy. It lasts as long as anything refers to it."""
-    try:
-        memory = mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)
-    finally:
-        os.close(descriptor)
-    with pa.ipc.open_stream(pa.py_buffer(memory)) as stream:
-        return stream.read_all()
+class Rows:
+    """The memory that rows are given in, chunk after chunk, as long as each frame is gone before the next. The mapping is private: who writes to a
+    frame writes to its own copy."""
+
+    def __init__(self):
+        self.memory = self.lent = None
+        os.register_at_fork(before=self.forget)  # the fork's frames must not change either
+
+    def table(self, given, descriptor):
+        if descriptor is not None:
+            self.forget()
+            try:
+                self.memory = mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)
+            finally:
+                os.close(descriptor)
+        elif hasattr(mmap, "MADV_DONTNEED"):
+            self.memory.madvise(mmap.MADV_DONTNEED)  # the copies of the chunk before, if it was written to
+        view = memoryview(self.memory)[: given["bytes"]]
+        self.lent = weakref.ref(view)
+        if given["once"]:
+            self.forget()
+        with pa.ipc.open_stream(pa.py_buffer(view)) as stream:
+            return stream.read_all()
+
+    def kept(self):
+        """Says whether the memory must not be written to again: something refers to it, or it was let go. It is let go then."""
+        if self.memory is not None and (self.lent is not None and self.lent() is not None or not sys.platform.startswith("linux")):
+            self.forget()
+        return self.memory is None
+
+    def forget(self):
+        """Lets go of the memory. It lasts as long as anything refers to it."""
+        self.memory = self.lent = None
 
 
-def write_table(table):
-    descriptor = new_memory()
+class Answers:
+    """The memory that answers are written into: the same again where it is spare and large enough."""
+
+    def __init__(self, keep):
+        self.keep, self.memory = keep, None
+
+    def write(self, table, spare):
+        """Returns the length of the IPC stream, and a descriptor if the memory is new."""
+        sink = pa.MockOutputStream()
+        self.stream(table, sink)
+        size, descriptor = sink.size(), None
+        if self.memory is None or not spare or size > len(self.memory):
+            self.memory = None
+            descriptor = new_memory()
+            try:
+                os.ftruncate(descriptor, size + size // 8)  # what is not written to takes no space
+                self.memory = mmap.mmap(descriptor, 0)
+                populate(self.memory, size)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        self.stream(table, pa.FixedSizeBufferWriter(pa.py_buffer(self.memory)))
+        if self.keep and size > self.keep:
+            self.memory = None
+        return size, descriptor
+
+    @staticmethod
+    def stream(table, sink):
+        with sink, pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+
+
+def populate(memory, size):
+    """Has all pages ready at once, which is cheaper than one by one. Linux can since 5.14."""
     try:
-        with os.fdopen(os.dup(descriptor), "wb", buffering=0) as raw:
-            with pa.PythonFile(raw, mode="w") as out, pa.ipc.new_stream(out, table.schema) as stream:
-                stream.write_table(table)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+        memory.madvise(23, 0, size)  # MADV_POPULATE_WRITE
+    except (AttributeError, OSError, ValueError):
+        pass
 
 
 def flush():
@@ -149,6 +200,7 @@ class Child:
         self.mode = hello["dtypes"] or "auto"
         self.not_null = set(hello["not_null"])
         self.output = decode_schema(hello["output"])
+        self.rows, self.answers, self.owner = Rows(), Answers(hello["keep"]), os.getpid()
         schema = decode_schema(hello["input"])
         if schema is not None:
             check_input(schema, self.not_null, self.frame, self.mode)
@@ -159,8 +211,8 @@ class Child:
             "takes_chunk": self.with_chunk, "files": loaded_files(self.folder),
         }
 
-    def call(self, chunk, descriptor):
-        table = read_table(descriptor)
+    def call(self, chunk, given, descriptor):
+        table = self.rows.table(given, descriptor)
         frame = to_frame(table, self.not_null, self.frame, self.mode, self.threads)
         del table
         try:
@@ -169,11 +221,14 @@ class Child:
             raise self.raised(e, "overrun") from e
         except BaseException as e:
             raise self.raised(e, "data") from e
+        finally:
+            if os.getpid() != self.owner:
+                os._exit(0)  # a fork that came back out of the function is not the child that was asked
         del frame
         keep_output()
         table = to_table(answer, self.output, self.target, self.frame)
         del answer
-        return write_table(table), table.num_rows
+        return self.answers.write(table, given["spare"])
 
     def raised(self, e, kind):
         said = f"called sys.exit({e.code!r})" if isinstance(e, SystemExit) else "raised " + describe(e)
@@ -234,10 +289,12 @@ def serve():
                 release()
                 reply = {"released": True}
             else:
-                given, rows = child.call(message["call"], descriptor)
-                reply = {"answer": {"rows": rows}}
+                size, given = child.call(message["call"], message["rows"], descriptor)
+                reply = {"answer": {"bytes": size}}
         except BaseException as e:
             reply = failure(e)
+        if child is not None:
+            reply["kept"] = child.rows.kept()
         flush()
         wire.send(reply, given)
         if given is not None:
