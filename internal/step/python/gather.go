@@ -96,7 +96,7 @@ func (g *gatherer) gather(rows array.RecordReader) error {
 		g.end()
 	}
 	g.expected = total
-	_, err = g.Write(endOfStream)
+	_, err = g.Write(endOfStream())
 	return err
 }
 
@@ -135,8 +135,8 @@ func (g *gatherer) end() {
 	g.used, g.body = body+length, nil
 }
 
-// endOfStream follows the last message.
-var endOfStream = binary.LittleEndian.AppendUint64(nil, continuation)
+// endOfStream follows the last message: no metadata.
+func endOfStream() []byte { return binary.LittleEndian.AppendUint64(nil, continuation) }
 
 // schemaMessage is the beginning of a stream.
 func schemaMessage(schema *arrow.Schema) ([]byte, error) {
@@ -144,5 +144,5 @@ func schemaMessage(schema *arrow.Schema) ([]byte, error) {
 	if err := ipc.NewWriter(&b, ipc.WithSchema(schema)).Close(); err != nil {
 		return nil, fmt.Errorf("encode a schema: %w", err)
 	}
-	return bytes.TrimSuffix(b.Bytes(), endOfStream), nil
+	return bytes.TrimSuffix(b.Bytes(), endOfStream()), nil
 }

@@ -50,6 +50,52 @@ def clean(df, chunk):
 	}
 }
 
+// A process that the function forks keeps the frame that it was forked with, and cannot disturb an answer.
+func TestFramesOfForksNeverChange(t *testing.T) {
+	c, _ := start(t, `
+import os
+calls = 0
+asks, asked = os.pipe()
+says, said = os.pipe()
+def clean(df: "pyarrow.Table"):
+    global calls
+    calls += 1
+    if calls == 1 and os.fork() == 0:
+        os.read(asks, 1)
+        os.write(said, str(df["id"][0].as_py()).encode())
+        return df
+    if calls == 3:
+        os.write(asked, b"?")
+        assert os.read(says, 9) == b"0"
+        os.wait()
+    return df
+`, withPeople)
+	for i := range 4 {
+		want := fmt.Sprintf(`{"id":%d,"name":"n"}`, i)
+		if got, err := call(t, c, "x", rowsOf(t, people, "["+want+"]")); err != nil || got != want {
+			t.Errorf("got %s, %v, want %s", got, err, want)
+		}
+	}
+}
+
+// The memory of rows and answers is used again, but for frames that are kept, and larger ones than an eighth of the share.
+func TestMemoryIsUsedAgain(t *testing.T) {
+	for memory, again := range map[int64]bool{0: true, 64 << 20: true, 8 << 10: false} {
+		c, _ := start(t, "def clean(df: 'pyarrow.Table'): return df\n", func(o *Options) { withPeople(o); o.Memory = memory })
+		name := strings.Repeat("n", 10_000)
+		var first, second *mapping
+		for _, m := range []**mapping{&first, &second} {
+			if got, err := call(t, c, "x", rowsOf(t, people, `[{"id": 1, "name": "`+name+`"}]`)); err != nil || !strings.Contains(got, name) {
+				t.Fatalf("got %.100s, %v", got, err)
+			}
+			*m = c.answers.last
+		}
+		if (first == second && first != nil) != again || (c.rows.memory != nil) != again {
+			t.Errorf("with a share of %d: answers in %p and %p, rows in %v", memory, first, second, c.rows.memory)
+		}
+	}
+}
+
 // A child that stays over its baseline between chunks is replaced; one that does not keeps its module's state.
 func TestAChildThatKeepsMemoryIsReplaced(t *testing.T) {
 	c, _ := start(t, `

@@ -2,6 +2,7 @@
 # computes with as Arrow IPC streams in shared memory, whose descriptors travel beside the messages (SCM_RIGHTS).
 import array
 import fcntl
+import gc
 import json
 import mmap
 import select
@@ -89,8 +90,8 @@ def new_memory():
 
 
 class Rows:
-    """The memory that rows are given in, chunk after chunk, as long as each frame is gone before the next. The mapping is private: who writes to a
-    frame writes to its own copy."""
+    """The memory that rows are given in, chunk after chunk, as long as each frame is gone before the next. It cannot be written to, like other Arrow
+    data: frames copy what they change."""
 
     def __init__(self):
         self.memory = self.lent = None
@@ -100,11 +101,9 @@ class Rows:
         if descriptor is not None:
             self.forget()
             try:
-                self.memory = mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)
+                self.memory = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
             finally:
                 os.close(descriptor)
-        elif hasattr(mmap, "MADV_DONTNEED"):
-            self.memory.madvise(mmap.MADV_DONTNEED)  # the copies of the chunk before, if it was written to
         view = memoryview(self.memory)[: given["bytes"]]
         self.lent = weakref.ref(view)
         if given["once"]:
@@ -114,7 +113,7 @@ class Rows:
 
     def kept(self):
         """Says whether the memory must not be written to again: something refers to it, or it was let go. It is let go then."""
-        if self.memory is not None and (self.lent is not None and self.lent() is not None or not sys.platform.startswith("linux")):
+        if self.lent is not None and self.lent() is not None:
             self.forget()
         return self.memory is None
 
@@ -204,6 +203,7 @@ class Child:
         schema = decode_schema(hello["input"])
         if schema is not None:
             check_input(schema, self.not_null, self.frame, self.mode)
+        gc.freeze()  # what is loaded stays: collections need not look at it
 
     def info(self):
         return {
@@ -256,8 +256,6 @@ def failure(e):
 
 def release():
     """Gives back what the function has left behind, and tells how much memory stays."""
-    import gc
-
     gc.collect()
     pa.default_memory_pool().release_unused()
     try:
