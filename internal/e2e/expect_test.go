@@ -210,6 +210,37 @@ func TestKillNineAroundTheExpectations(t *testing.T) {
 	}
 }
 
+// TestAWorkerThatIsLostWhileItChecks: another one checks, and the run ends as if nothing had been.
+func TestAWorkerThatIsLostWhileItChecks(t *testing.T) {
+	t.Parallel()
+	s := expecting(filesScenario("overwrite"), "[{rows: '> 10'}, {unique: [id]}]")
+	s.job = strings.Replace(s.job, "workers: 2", "workers: 1", 1)
+	calm := s.place(t)
+	calm.must(t, "run", "job.yaml")
+	want := s.state(t, calm)
+	checking := 0
+	for n := 1; ; n++ {
+		p := s.place(t)
+		marker := filepath.Join(p.dir, "killed")
+		r := p.drover(t, []string{fmt.Sprintf("DROVER_FAULT=worker:%d:%s", n, marker)}, "run", "job.yaml")
+		if r.code != 0 {
+			t.Fatalf("point %d: exit %d\n%s", n, r.code, r.stderr)
+		}
+		if got := s.state(t, p); got != want {
+			t.Fatalf("point %d: the target is\n%s\nwant\n%s", n, got, want)
+		}
+		if _, err := os.Stat(marker); err != nil {
+			break
+		}
+		if p.ledger(t, "SELECT count(*) FROM attempt WHERE outcome <> 'finished'") == "0" {
+			checking++ // every task had its worker to the end
+		}
+	}
+	if checking != 2 {
+		t.Errorf("a worker was lost %d times while it checked, want before and after the look at the rows", checking)
+	}
+}
+
 // TestWhatBreaksAnExpectationIsNeverPublishedWhateverIsKilled is the same for an expectation that does not hold.
 func TestWhatBreaksAnExpectationIsNeverPublishedWhateverIsKilled(t *testing.T) {
 	s := expecting(filesScenario("overwrite"), "[{rows: '> 10'}, {check: id < 3000}]")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/expect"
+	"github.com/droverdata/drover/internal/fault"
 	"github.com/droverdata/drover/internal/protocol"
 )
 
@@ -42,9 +43,11 @@ func (w *Worker) judge(ctx context.Context, task protocol.Task) (_ *protocol.Jud
 		Session: session, Input: task.Expect.Input, Output: task.Stage.Output, Sources: task.Expect.Sources,
 		Relation: func() string { return rel.Chunk(0) },
 	}
+	fault.Point(ctx)
 	var found protocol.Judged
 	if found.Rows, found.Broken, err = expect.Check(ctx, rows, task.Expect.Expectations); err != nil {
 		return nil, fmt.Errorf("check what is staged: %w", err)
 	}
+	fault.Point(ctx)
 	return &found, nil
 }
