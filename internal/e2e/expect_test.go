@@ -150,6 +150,48 @@ expect: `+expectations+"\n")
 	}
 }
 
+// TestADryRunChecksWhatItCan: each task looks at its own rows, and what nobody can know of them is named.
+func TestADryRunChecksWhatItCan(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.write(t, "in/a.csv", "id,state\n1,NY\n2,CA\n,CA\n")
+	p.write(t, "in/b.csv", "id,state\n3,NY\n2,CA\n,NY\n,XX\n")
+	p.write(t, "job.yaml", `
+name: dry
+source: {files: {path: in}}
+chunk: {files: 1}
+steps: [{set: {twice: id * 2}}, {rename: {state: place}}]
+sink: {files: {path: out}}
+rejects: {files: {path: rejects}}
+expect: [{not_null: [twice]}, {unique: [id]}, {accepted_values: {place: [NY]}}, {check: place::INT > 0}, {check: id > 0}, {rows: 6}, {sum_equals_source: id}]
+`)
+	for _, c := range []struct {
+		flags              []string
+		broken, notChecked string
+	}{
+		{nil, "not_null: [twice]: 3 rows with NULL twice=NULL, id=NULL; twice=NULL, id=NULL; twice=NULL, id=NULL\n" +
+			"accepted_values: {place: [NY]}: 4 rows with another value place=CA, id=2; place=CA, id=2; place=CA, id=NULL\n" +
+			"check: place::INT > 0: it cannot be evaluated: Could not convert string 'NY' to INT32 when casting from source column place (Conversion Error) \n" +
+			"rows: 6: there are 7 rows ", "all rows together: unique: [id]\n"},
+		{
+			[]string{"--only", "a.csv"},
+			"not_null: [twice]: 1 row with NULL twice=NULL, id=NULL\n" +
+				"accepted_values: {place: [NY]}: 2 rows with another value place=CA, id=2; place=CA, id=NULL\n" +
+				"check: place::INT > 0: it cannot be evaluated: Could not convert string 'NY' to INT32 when casting from source column place (Conversion Error) ",
+			"chunks were left out: unique: [id]; rows: 6\n",
+		},
+	} {
+		r := p.drover(t, nil, append([]string{"run", "job.yaml", "--dry-run", "--json"}, c.flags...)...)
+		var got []string
+		for _, b := range r.summary(t).Broken {
+			got = append(got, b.Expectation+": "+b.Message+" "+strings.Join(b.Samples, "; "))
+		}
+		if r.code != 1 || strings.Join(got, "\n") != c.broken || !strings.Contains(r.stderr, c.notChecked) {
+			t.Errorf("%v: exit %d\n%s\nwant\n%s\n%s", c.flags, r.code, strings.Join(got, "\n"), c.broken, r.stderr)
+		}
+	}
+}
+
 // nearTheCheck returns a point of the driver shortly before its check, found in long strides: TestKillNine is about those before.
 func nearTheCheck(t *testing.T, s scenario) int {
 	t.Helper()

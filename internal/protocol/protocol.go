@@ -35,6 +35,8 @@ type Stage struct {
 	Rejects *Rejects `json:"rejects,omitempty"`
 	// Sums are the columns to add up, for Receipt.Sums.
 	Sums []connector.SumColumn `json:"sums,omitempty"`
+	// Rehearse are the expectations that the tasks of a dry run hold against their own rows: Result.Judged.
+	Rehearse []drover.Expectation `json:"rehearse,omitempty"`
 	// Functions is what the program's calls need beside it.
 	Functions Functions `json:"functions,omitzero"`
 	// ToSpools says that the tasks leave spools of Sink, and FromSpools that they read those instead of Source, with SourceState

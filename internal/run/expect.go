@@ -106,8 +106,9 @@ func (r *runner) execute(ctx context.Context, task protocol.Task) (*protocol.Jud
 // checkTries is how often a check is tried that loses its worker, or a connection.
 const checkTries = 3
 
-// judgeRehearsed is judge for a dry run, which has nothing to look at but how many rows there would be.
-func (r *runner) judgeRehearsed(ctx context.Context) error {
+// judgeRehearsed is judge for a dry run, which has nothing to look at but what its tasks found in their own rows. part says that
+// chunks were left out.
+func (r *runner) judgeRehearsed(ctx context.Context, part bool) error {
 	t, err := r.ledger.Totals(ctx, r.run.UID, 0)
 	if err != nil {
 		return fmt.Errorf("read the run's totals from the ledger: %w", err)
@@ -116,12 +117,16 @@ func (r *runner) judgeRehearsed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	broken, left, err := expect.CheckTotals(t.RowsOut, sources, r.bound.Expect)
+	broken, left, err := expect.Totals{Rows: t.RowsOut, Sources: sources, Broken: r.rehearsed, Part: part}.Check(r.bound.Expect)
 	if err != nil {
 		return err
 	}
 	if len(left) > 0 {
-		r.events.send(monitor.Warning{Text: "a dry run stages no rows, so it cannot check what to expect of them: " + strings.Join(left, "; ")})
+		why := "a dry run never has all rows together: "
+		if part {
+			why = "chunks were left out: "
+		}
+		r.events.send(monitor.Warning{Text: "not checked, because " + why + strings.Join(left, "; ")})
 	}
 	if len(broken) == 0 {
 		return nil

@@ -100,6 +100,9 @@ func (r *runner) newPool(ctx context.Context, stage int, totals ledger.Totals, s
 		runner: r, slots: slots, number: stage, left: -1, inFlight: map[int64]context.CancelCauseFunc{}, asks: map[int64]int64{},
 		stage: tasks,
 	}
+	if r.o.DryRun && expect.OfSingleRows(r.bound.Expect) {
+		p.stage.Rehearse = r.o.Job.Expect
+	}
 	if stage == 0 {
 		p.stage.Sums = expect.SumColumns(r.bound.Expect)
 	}
@@ -336,6 +339,9 @@ func (p *pool) finish(ctx context.Context, task ledger.Task, result protocol.Res
 	for _, r := range result.Receipts {
 		p.rejected += r.RowsRejected
 		p.wrote = p.wrote || r.RowsOut > 0
+	}
+	if result.Judged != nil {
+		p.rehearsed = expect.Merge(p.rehearsed, result.Judged.Broken)
 	}
 	p.mu.Unlock()
 	p.events.ended(task.Token, sum(result.Receipts), len(task.Chunks))

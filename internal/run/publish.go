@@ -21,7 +21,7 @@ import (
 // and returned to pending, or that the lease was lost, so there is something to do first.
 func (r *runner) publish(ctx context.Context) (again bool, err error) {
 	if r.o.DryRun {
-		if err := r.judgeRehearsed(ctx); err != nil {
+		if err := r.judgeRehearsed(ctx, false); err != nil {
 			return false, err
 		}
 		return false, r.close(ctx, "dry run: nothing was written")

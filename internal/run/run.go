@@ -117,6 +117,8 @@ type runner struct {
 	// unpublished counts the tries to publish that failed for what may pass, the first of them at unpublishedSince.
 	unpublished      int
 	unpublishedSince time.Time
+	// rehearsed is what the tasks of a dry run found that expectations do not hold for.
+	rehearsed []expect.Broken
 	// tooMany is the error of a task that had more rejects than the run may have.
 	tooMany *drover.Error
 }
@@ -245,6 +247,10 @@ func (r *runner) work(ctx context.Context) error {
 // stopShort ends a run that cannot be published now.
 func (r *runner) stopShort(ctx context.Context, end end) error {
 	switch end {
+	case partial:
+		if r.o.DryRun {
+			return r.judgeRehearsed(ctx, true)
+		}
 	case overRejected:
 		return r.tooManyRejects(ctx)
 	case failed:

@@ -55,7 +55,7 @@ func (w *Worker) writeRest(ctx context.Context, task protocol.Task, attempt conn
 			return in, err
 		}
 		t := reject.Task{
-			Attempt: attempt, State: task.Stage.Rejects.State, Steps: discard{}, Sink: trier, Into: s.rejects, Most: task.Stage.Rejects.Max,
+			Attempt: attempt, State: task.Stage.Rejects.State, Steps: &discard{}, Sink: trier, Into: s.rejects, Most: task.Stage.Rejects.Max,
 			Explain: func(ctx context.Context, relation string, why *drover.Error) *drover.Error {
 				return w.explainRow(ctx, task, relation, why)
 			},

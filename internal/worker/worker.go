@@ -105,8 +105,11 @@ func (w *Worker) Execute(ctx context.Context, task protocol.Task, progress func(
 	}
 	result := protocol.Result{Receipts: receipts, Judged: judged, Error: protocol.AsError(err)}
 	if w.stage != nil {
-		if p, ok := w.stage.sink.(*profiler); ok {
-			result.Profile = p.measured
+		switch sink := w.stage.sink.(type) {
+		case *profiler:
+			result.Profile = sink.measured
+		case *discard:
+			result.Judged = &protocol.Judged{Broken: sink.broken}
 		}
 	}
 	return result
@@ -240,7 +243,7 @@ func (w *Worker) openStage(ctx context.Context, task protocol.Task) error {
 		return err
 	}
 	if task.DryRun {
-		s.sink = discard{}
+		s.sink = &discard{expect: task.Stage.Rehearse, source: task.Stage.Input}
 		return nil
 	}
 	return s.openSink(ctx, w.registry, task, env)
