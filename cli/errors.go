@@ -73,7 +73,9 @@ type runErrors struct {
 	Errors []chunkError    `json:"errors"`
 	// Broken are the expectations for which the run failed.
 	Broken []expect.Broken `json:"broken_expectations,omitempty"`
-	// Retry is the command that tries just these again; empty if there are none.
+	// NotTried is how many chunks were left when the run stopped early (limits.max_errors).
+	NotTried int64 `json:"not_tried,omitempty"`
+	// Retry is the command that tries just these again, and those that were not tried; empty if there are none.
 	Retry string `json:"retry,omitempty"`
 }
 
@@ -90,6 +92,11 @@ func (a *app) showErrors(ctx context.Context, l ledger.Ledger, id, ledgerFlag st
 		found.Errors = append(found.Errors, chunkError{c.Stage, c.ID, c.Key, c.Attempts, c.Losses, c.Worker, c.Error})
 	}
 	if r.State == ledger.Failed {
+		t, err := l.Totals(ctx, r.UID, 0)
+		if err != nil {
+			return fmt.Errorf("read the totals of run %s: %w", r.ID, err)
+		}
+		found.NotTried = t.Chunks[ledger.Pending]
 		if found.Broken, err = run.BrokenOf(r); err != nil {
 			return err
 		}
@@ -137,7 +144,11 @@ func (f runErrors) text() string {
 	if len(f.Errors) == 0 {
 		return fmt.Sprintf("run %s of %s has no failed chunks\n", f.Run, f.Job)
 	}
-	fmt.Fprintf(&b, "%s\n", human.Line("run "+f.Run, fmt.Sprintf("%s: %s failed", f.Job, human.Plural(int64(len(f.Errors)), "chunk"))))
+	what, retry := human.Plural(int64(len(f.Errors)), "chunk")+" failed", "retry only these"
+	if f.NotTried > 0 {
+		what, retry = fmt.Sprintf("%s, %s were not tried", what, human.Count(f.NotTried)), "go on with all"
+	}
+	fmt.Fprintf(&b, "%s\n", human.Line("run "+f.Run, f.Job+": "+what))
 	for _, group := range groups(f.Errors) {
 		first := group[0]
 		text, hint := "unknown error", ""
@@ -160,7 +171,7 @@ func (f runErrors) text() string {
 		}
 	}
 	if f.Retry != "" {
-		fmt.Fprintf(&b, "\n%s\n", human.Line("retry only these", f.Retry))
+		fmt.Fprintf(&b, "\n%s\n", human.Line(retry, f.Retry))
 	}
 	return b.String()
 }

@@ -95,6 +95,42 @@ func TestFailedChunksAreListedAndRetried(t *testing.T) {
 	}
 }
 
+func TestAJobThatIsSimplyWrongStopsEarly(t *testing.T) {
+	d := newDir(t)
+	d.write(t, "numbers.yaml", numbersJob+"limits: {max_errors: 2, workers: 1}\n")
+	for i := range 9 {
+		d.write(t, fmt.Sprintf("in/%d.csv", i), "id,text\n1,ten\n")
+	}
+	r := d.drover(t, "run", "numbers.yaml", "--json")
+	chunks := fmt.Sprint(decode(t, r)["chunks"])
+	if r.code != exitErrors || chunks != "map[error:2 finished:0 pending:7 total:9]" {
+		t.Errorf("exit code %d, %s", r.code, chunks)
+	}
+	early := []string{
+		"2 of 9 chunks failed, and with them the run stopped early (limits.max_errors: 2); 7 were not tried; 0 are safe, nothing is published",
+		"go on with all    drover run numbers.yaml --json --retry-errors",
+	}
+	for _, want := range early {
+		if !contains(r.stderr, want) {
+			t.Errorf("run lacks %q:\n%s", want, r.stderr)
+		}
+	}
+	if r = d.drover(t, "run", "numbers.yaml", "--json"); r.code != exitErrors || !contains(r.stderr, early[0]) {
+		t.Errorf("again: exit code %d\n%s", r.code, r.stderr)
+	}
+	if r = d.drover(t, "status", fmt.Sprint(decode(t, r)["run"])); !contains(r.stdout, "failed: 2 chunks failed, and limits.max_errors is 2") {
+		t.Errorf("status: %s", r.stdout)
+	}
+	if r = d.drover(t, "errors"); !contains(r.stdout, "2 chunks failed, 7 were not tried") || !contains(r.stdout, "go on with all    drover run numbers.yaml --retry-errors") {
+		t.Errorf("errors: %s", r.stdout)
+	}
+	// With the step mended the rest is done too.
+	d.write(t, "numbers.yaml", strings.Replace(numbersJob, "CAST(", "TRY_CAST(", 1))
+	if r = d.drover(t, "run", "numbers.yaml", "--retry-errors"); r.code != 0 {
+		t.Errorf("exit code %d\n%s", r.code, r.stderr)
+	}
+}
+
 func good(t *testing.T) *dir {
 	t.Helper()
 	d := newDir(t)

@@ -151,6 +151,8 @@ type Ended struct {
 	PeakMemory int64   `json:"peak_memory_bytes"`
 	// Published says that the result is visible.
 	Published bool `json:"published"`
+	// MaxErrors is limits.max_errors where the run stopped early because of it, with Pending chunks not tried.
+	MaxErrors int `json:"max_errors,omitempty"`
 	// Visible says that the rows of finished chunks are visible although the run is not over.
 	Visible bool `json:"visible,omitempty"`
 	// Interrupted says that the run was stopped and can be resumed.

@@ -209,7 +209,12 @@ func (s *story) endedWithErrors(e Ended) []string {
 	if e.DryRun {
 		what = "nothing was written"
 	}
-	lines := []string{human.Line("error", fmt.Sprintf("%s of %s failed; %s are safe, %s", human.Count(e.Failed), human.Plural(e.Total, "chunk"), human.Count(e.Finished), what))}
+	failed, retry := human.Count(e.Failed)+" of "+human.Plural(e.Total, "chunk")+" failed", "retry only these"
+	if e.MaxErrors > 0 {
+		failed += fmt.Sprintf(", and with them the run stopped early (limits.max_errors: %d); %s were not tried", e.MaxErrors, human.Count(e.Pending))
+		retry = "go on with all"
+	}
+	lines := []string{human.Line("error", fmt.Sprintf("%s; %s are safe, %s", failed, human.Count(e.Finished), what))}
 	lines = append(lines, s.failures...)
 	if s.unshown > 0 {
 		lines = append(lines, fmt.Sprintf("  and %s more", human.Count(int64(s.unshown))))
@@ -217,7 +222,7 @@ func (s *story) endedWithErrors(e Ended) []string {
 	if e.DryRun {
 		return lines
 	}
-	return append(lines, human.Line("see them", s.next.Errors+" "+e.Run), human.Line("retry only these", s.next.Retry),
+	return append(lines, human.Line("see them", s.next.Errors+" "+e.Run), human.Line(retry, s.next.Retry),
 		human.Line("or start afresh", s.next.Afresh))
 }
 

@@ -56,10 +56,40 @@ func (p *pool) fail(ctx context.Context, task ledger.Task, cause error, granted 
 	})
 	if f.Verdict == ledger.Final {
 		p.events.failed()
-		p.mu.Lock()
-		p.finals++
-		p.mu.Unlock()
+		p.countErrors(ctx)
 	}
+}
+
+// countErrors counts a chunk that ended in error here, and where the run stops at limits.max_errors those of other machines too.
+func (p *pool) countErrors(ctx context.Context) {
+	all := 0
+	if p.o.Job.Limits.MaxErrors > 0 {
+		// What cannot be read now is counted with the next error, and when nothing is in flight.
+		if t, err := p.ledger.Totals(ctx, p.run.UID, p.number); err == nil {
+			all = int(t.Chunks[ledger.ChunkError])
+		}
+	}
+	p.mu.Lock()
+	p.finals = max(p.finals+1, all)
+	p.mu.Unlock()
+}
+
+// chunksFailed ends a run of which no more chunk is to be tried.
+func (r *runner) chunksFailed(ctx context.Context) error {
+	message := "chunks failed"
+	if most := r.o.Job.Limits.MaxErrors; most > 0 {
+		t, err := r.ledger.Totals(ctx, r.run.UID, 0)
+		if err != nil {
+			return fmt.Errorf("read the run's totals from the ledger: %w", err)
+		}
+		if t.Chunks[ledger.Pending]+t.Chunks[ledger.Running] > 0 {
+			message = fmt.Sprintf("%d chunks failed, and limits.max_errors is %d", t.Chunks[ledger.ChunkError], most)
+		}
+	}
+	if err := r.ledger.Close(ctx, r.run.UID, ledger.Failed, message); err != nil {
+		return fmt.Errorf("record that the run failed: %w", err)
+	}
+	return nil
 }
 
 // stuck stops the run when attempt after attempt finds a server away, this machine's disk full, or itself fenced off: that is no fault of the chunks, which

@@ -254,9 +254,7 @@ func (r *runner) stopShort(ctx context.Context, end end) error {
 	case overRejected:
 		return r.tooManyRejects(ctx)
 	case failed:
-		if err := r.ledger.Close(ctx, r.run.UID, ledger.Failed, "chunks failed"); err != nil {
-			return fmt.Errorf("record that the run failed: %w", err)
-		}
+		return r.chunksFailed(ctx)
 	case drained:
 		return drover.Errorf(drover.Interrupted, "interrupted; run %s can be resumed", r.run.ID).
 			WithHint("the same command goes on where this one stopped")
@@ -311,12 +309,16 @@ func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error)
 	if r.o.Job.Rejects != nil {
 		rejects = r.o.Job.Rejects.Sink.String()
 	}
+	stopped := 0
+	if most := r.o.Job.Limits.MaxErrors; most > 0 && run.State == ledger.Failed && s.Chunks.Pending > 0 && s.Chunks.Error >= int64(most) {
+		stopped = most
+	}
 	early, ok := r.o.Job.Sink.(earlyCommitter)
 	r.events.send(monitor.Ended{
 		Visible: ok && early.CommitsEarly() && !r.o.DryRun,
 		Run:     s.Run, State: s.State, Sink: r.o.Job.Sink.String(), Total: s.Chunks.Total + merge.Total, Finished: s.Chunks.Finished + merge.Finished,
 		Failed: s.Chunks.Error + merge.Error, Pending: s.Chunks.Pending + merge.Pending, RowsIn: s.RowsIn, RowsOut: s.RowsOut, Files: s.Files, Seconds: s.Seconds,
-		RowsRejected: s.RowsRejected, Rejects: rejects,
+		RowsRejected: s.RowsRejected, Rejects: rejects, MaxErrors: stopped,
 		RowsHere: r.events.rowsHere(), PeakMemory: s.PeakMemoryBytes, Published: run.State == ledger.Finished && !r.o.DryRun,
 		Interrupted: interrupted, DryRun: r.o.DryRun,
 	})
