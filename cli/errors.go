@@ -84,6 +84,10 @@ func (a *app) showErrors(ctx context.Context, l ledger.Ledger, id, ledgerFlag st
 	if err != nil {
 		return err
 	}
+	if !r.PrunedAt.IsZero() {
+		return drover.Errorf(drover.Invalid, "run %s of job %s was pruned on %s: nothing is known of its chunks", r.ID, r.Job, r.PrunedAt.Local().Format("2006-01-02")).
+			WithHint("drover status %s shows how it ended", r.ID)
+	}
 	found := runErrors{Run: r.ID, Job: r.Job, State: r.State, Errors: []chunkError{}}
 	for c, err := range l.Chunks(ctx, r.UID, ledger.ChunkError) {
 		if err != nil {

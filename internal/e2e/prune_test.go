@@ -186,6 +186,8 @@ func TestKeep(t *testing.T) {
 		t.Errorf("left are %s", got)
 	}
 	// A machine that comes as late as this with the name of a run must not load it again.
+	soon := p.must(t, "run", "job.yaml", "--run", "c")
+	says(t, soon.stderr, "run c finished on", "40 rows", "Nothing is left to do")
 	late := p.must(t, "run", "job.yaml", "--run", "a", "--json")
 	says(t, late.stderr, "run a finished on", "was pruned on", "nothing is left to do")
 	if s := late.summary(t); s.Run != "a" || s.State != "finished" || s.PrunedAt == nil {
@@ -195,6 +197,9 @@ func TestKeep(t *testing.T) {
 		t.Errorf("the target has %s rows", got)
 	}
 	says(t, p.must(t, "status", "a", "--ledger", p.admin).stdout, "finished", "pruned")
+	if r := p.drover(t, nil, "errors", "a", "--ledger", p.admin); r.code != 2 || !strings.Contains(r.stderr, "was pruned") {
+		t.Errorf("errors of a pruned run: exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
 }
 
 // TestPruneOfStagedFiles: what a run has staged in a dataset that its job no longer writes goes with the run, and nothing else does.

@@ -158,7 +158,7 @@ type Ended struct {
 	// Interrupted says that the run was stopped and can be resumed.
 	Interrupted bool `json:"interrupted,omitempty"`
 	DryRun      bool `json:"dry_run,omitempty"`
-	// FinishedAt and PrunedAt are of a run of which drover prune left no more: the counts are all 0.
+	// FinishedAt is of a run that others finished before this process came to it; PrunedAt of one of which drover prune left no more: its counts are all 0.
 	FinishedAt time.Time `json:"finished_at,omitzero"`
 	PrunedAt   time.Time `json:"pruned_at,omitzero"`
 }

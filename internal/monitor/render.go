@@ -170,11 +170,14 @@ func (s *story) ended(e Ended) []string {
 	}
 	span := human.Span(time.Duration(e.Seconds * float64(time.Second)))
 	total := fmt.Sprintf("%s rows in %s%s, peak %s", human.Count(e.RowsOut), span, rate, human.Memory(e.PeakMemory))
+	const layout = "Jan 2, 2006 15:04"
 	switch {
 	case !e.PrunedAt.IsZero():
-		const layout = "Jan 2, 2006"
 		return []string{human.Line("finished", fmt.Sprintf("run %s finished on %s, and was pruned on %s: nothing is left to do. Name another run to load again",
 			e.Run, e.FinishedAt.Local().Format(layout), e.PrunedAt.Local().Format(layout)))}
+	case !e.FinishedAt.IsZero():
+		return []string{human.Line("finished", fmt.Sprintf("run %s finished on %s: %s, %s rows. Nothing is left to do; name another run to load again",
+			e.Run, e.FinishedAt.Local().Format(layout), e.Sink, human.Count(e.RowsOut)))}
 	case len(s.broken) > 0 && e.Failed == 0 && !e.Interrupted:
 		return s.endedBroken(e)
 	case e.DryRun && e.Failed == 0 && !e.Interrupted:

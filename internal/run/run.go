@@ -112,8 +112,8 @@ type runner struct {
 	begun    time.Time
 	events   *events
 	exchange *exchange
-	// resumed says that the run was there before this process.
-	resumed bool
+	// resumed says that the run was there before this process, and foundOver that it was over.
+	resumed, foundOver bool
 	// unpublished counts the tries to publish that failed for what may pass, the first of them at unpublishedSince.
 	unpublished      int
 	unpublishedSince time.Time
@@ -137,7 +137,7 @@ func Run(ctx context.Context, o Options) (_ Summary, err error) {
 		}
 	}
 	if o.Name != "" && found.State == ledger.Finished {
-		r.run, r.resumed = found, true
+		r.run, r.resumed, r.foundOver = found, true, true
 		return r.summary(ctx, false)
 	}
 	unfinished := found.UID != "" && found.State != ledger.Finished && found.State != ledger.Abandoned
@@ -186,6 +186,7 @@ func (r *runner) all(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	if role == ledger.Done {
+		r.foundOver = true
 		summary, err := r.summary(ctx, false)
 		if err == nil && r.run.State == ledger.Failed && !summary.Failed() {
 			err = rejectsRefused(r.run.Message)
@@ -313,12 +314,16 @@ func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error)
 	if most := r.o.Job.Limits.MaxErrors; most > 0 && run.State == ledger.Failed && s.Chunks.Pending > 0 && s.Chunks.Error >= int64(most) {
 		stopped = most
 	}
+	var finished time.Time
+	if r.foundOver && run.State == ledger.Finished {
+		finished = run.FinishedAt
+	}
 	early, ok := r.o.Job.Sink.(earlyCommitter)
 	r.events.send(monitor.Ended{
 		Visible: ok && early.CommitsEarly() && !r.o.DryRun,
 		Run:     s.Run, State: s.State, Sink: r.o.Job.Sink.String(), Total: s.Chunks.Total + merge.Total, Finished: s.Chunks.Finished + merge.Finished,
 		Failed: s.Chunks.Error + merge.Error, Pending: s.Chunks.Pending + merge.Pending, RowsIn: s.RowsIn, RowsOut: s.RowsOut, Files: s.Files, Seconds: s.Seconds,
-		RowsRejected: s.RowsRejected, Rejects: rejects, MaxErrors: stopped,
+		RowsRejected: s.RowsRejected, Rejects: rejects, MaxErrors: stopped, FinishedAt: finished,
 		RowsHere: r.events.rowsHere(), PeakMemory: s.PeakMemoryBytes, Published: run.State == ledger.Finished && !r.o.DryRun,
 		Interrupted: interrupted, DryRun: r.o.DryRun,
 	})
