@@ -57,9 +57,16 @@ func (b *batch) free() {
 
 // reset empties the batch for tuples of so many fields.
 func (b *batch) reset(fields int) {
-	b.used, b.parsed, b.rows, b.segments, b.fields = 0, 0, 0, b.segments[:0], fields
+	b.parsed, b.fields = b.used, fields
 	b.limit = min(len(b.offs)/(fields+1), maxRows)
-	if len(b.arena) > b.usual {
+	b.restart()
+}
+
+// restart leaves the batch nothing but the bytes behind its last tuple.
+func (b *batch) restart() {
+	b.used = copy(b.arena, b.arena[b.parsed:b.used])
+	b.parsed, b.rows, b.segments = 0, 0, b.segments[:0]
+	if len(b.arena) > b.usual && b.used <= b.usual {
 		b.arena = allocate(b.arena, b.usual)
 	}
 }

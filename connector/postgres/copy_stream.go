@@ -18,6 +18,9 @@ import (
 // batches is how many batches a stream owns: one that is received, one that waits, and two that its reader may hold.
 const batches = 4
 
+// pumpBytes is how much is received before it is looked at where nobody else reads: with what is made of it, it fits into a core's cache.
+const pumpBytes = 1 << 20
+
 // errStopped ends a COPY whose reader has gone.
 var errStopped = errors.New("the stream was closed")
 
@@ -56,6 +59,24 @@ type stream struct {
 	// added says that each row's last field is no column of the source, so its bytes do not count.
 	added bool
 	count func([]segment)
+	// each takes the batches where nobody reads out; refused is the error it gave.
+	each    func(*batch) error
+	refused error
+}
+
+// feed fills a stream, by Write, with tuples of so many fields.
+type feed struct {
+	fields int
+	added  bool // each tuple's last field is no column of the source
+	run    func(*stream) error
+	count  func([]segment) // called with each batch that is complete; may be nil
+	ended  func(error)     // called at the end, with the error if any; may be nil
+}
+
+func (f feed) end(err error) {
+	if f.ended != nil {
+		f.ended(err)
+	}
 }
 
 // keyed is a key's bytes and its chunk: neighbouring rows often have the same.
@@ -64,19 +85,20 @@ type keyed struct {
 	chunk int32
 }
 
-// copyOut starts the statements of a plan on conn. count is called from the stream's goroutine as batches are complete. finished is
-// called at its end, before the last next returns, with the error if any.
-func (s *source) copyOut(ctx context.Context, conn *pgconn.PgConn, p reading, count func([]segment), finished func(error)) *stream {
-	begun := time.Now()
-	run := func(st *stream) error { return s.explain(st.run(conn, p.statements), begun) }
-	return startStream(ctx, &s.batches, p.fields, p.added, count, run, finished)
+// copyOut is the feed of the statements of a plan on conn.
+func (s *source) copyOut(conn *pgconn.PgConn, p reading, count func([]segment), ended func(error)) feed {
+	run := func(st *stream) error {
+		begun := time.Now()
+		return s.explain(st.run(conn, p.statements), begun)
+	}
+	return feed{p.fields, p.added, run, count, ended}
 }
 
-// startStream starts a stream that run fills, by Write, with tuples of so many fields.
-func startStream(ctx context.Context, pool *batchPool, fields int, added bool, count func([]segment), run func(*stream) error, finished func(error)) *stream {
+// startStream starts a goroutine that runs f, whose ended is called before the last next returns.
+func startStream(ctx context.Context, pool *batchPool, f feed) *stream {
 	s := &stream{
 		out: make(chan *batch, 1), free: make(chan *batch, batches), pool: pool,
-		added: added, count: count, walker: pgcopy.Walker{Fields: fields},
+		added: f.added, count: f.count, walker: pgcopy.Walker{Fields: f.fields},
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	for range batches {
@@ -84,13 +106,28 @@ func startStream(ctx context.Context, pool *batchPool, fields int, added bool, c
 	}
 	s.done.Go(func() {
 		defer close(s.out)
-		s.err = run(s)
+		s.err = f.run(s)
 		if s.cur != nil {
 			s.recycle(s.cur)
 		}
-		finished(s.err)
+		f.end(s.err)
 	})
 	return s
+}
+
+// pump fills one batch again and again, counts it and hands it to each, which may keep nothing of it. What is read is in the processor's cache still when
+// each looks at it, and nobody is woken for it; meanwhile the server goes on as far as the socket's buffers reach.
+func pump(ctx context.Context, pool *batchPool, f feed, each func(*batch) error) error {
+	s := &stream{pool: pool, added: f.added, count: f.count, each: each, walker: pgcopy.Walker{Fields: f.fields}, ctx: ctx}
+	s.cur = pool.get()
+	s.cur.reset(f.fields)
+	defer func() { pool.put(s.cur) }()
+	err := f.run(s)
+	if s.refused != nil {
+		err = s.refused
+	}
+	f.end(err)
+	return err
 }
 
 // sqlBytes bounds the statements that are sent at once, and how much a server must parse before it answers.
@@ -119,6 +156,9 @@ func (s *stream) run(conn *pgconn.PgConn, statements []statement) error {
 // flush hands over what is left at the end.
 func (s *stream) flush() error {
 	if s.cur != nil && s.cur.rows > 0 {
+		if s.each != nil {
+			return s.hand()
+		}
 		return s.emit()
 	}
 	return nil
@@ -146,7 +186,7 @@ func (s *stream) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	if b := s.cur; b.used+len(p) > len(b.arena) && b.rows > 0 {
+	if b := s.cur; b.rows > 0 && (b.used+len(p) > len(b.arena) || s.each != nil && b.used > pumpBytes) {
 		if err := s.cut(); err != nil {
 			return 0, err
 		}
@@ -236,6 +276,9 @@ func (s *stream) chunkOf(p []byte) (int32, error) {
 
 // cut sends the current batch and begins another with the bytes behind its last tuple.
 func (s *stream) cut() error {
+	if s.each != nil {
+		return s.hand()
+	}
 	old := s.cur
 	rest := old.arena[old.parsed:old.used]
 	if err := s.begin(rest); err != nil {
@@ -249,6 +292,19 @@ func (s *stream) cut() error {
 		return err
 	}
 	s.cur = next
+	return nil
+}
+
+// hand gives the current batch to each and moves the bytes behind its last tuple to its front.
+func (s *stream) hand() error {
+	b := s.cur
+	if s.count != nil {
+		s.count(b.segments)
+	}
+	if s.refused = s.each(b); s.refused != nil {
+		return s.refused
+	}
+	b.restart()
 	return nil
 }
 
@@ -275,7 +331,9 @@ func (s *stream) begin(rest []byte) error {
 // emit counts the current batch and hands it to the reader.
 func (s *stream) emit() error {
 	b := s.cur
-	s.count(b.segments)
+	if s.count != nil {
+		s.count(b.segments)
+	}
 	select {
 	case s.out <- b:
 		s.cur = nil

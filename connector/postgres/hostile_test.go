@@ -56,7 +56,7 @@ func FuzzHostileStreamsEndInAnError(f *testing.F) {
 func hostileTuples(t *testing.T, data []byte, piece int) (tuples []*batch, err error) {
 	pool := &batchPool{arena: 64}
 	t.Cleanup(pool.close)
-	s := startStream(t.Context(), pool, 2, false, func([]segment) {}, func(s *stream) error {
+	s := startStream(t.Context(), pool, feed{fields: 2, run: func(s *stream) error {
 		s.pending = make([]statement, 1)
 		for rest := data; len(rest) > 0; {
 			n := min(piece, len(rest))
@@ -66,7 +66,7 @@ func hostileTuples(t *testing.T, data []byte, piece int) (tuples []*batch, err e
 			rest = rest[n:]
 		}
 		return s.flush()
-	}, func(error) {})
+	}})
 	defer s.close()
 	for {
 		b, err := s.next()

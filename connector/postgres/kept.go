@@ -111,8 +111,8 @@ func (r *relation) Limit(from, to int64, except []int64) {
 	r.all = ""
 }
 
-// stream starts to read columns of the rows within the limit that belong to chunks.
-func (k *kept) stream(r *relation, columns, chunks []int) *stream {
+// feed is what reads columns of the rows within the limit that belong to chunks.
+func (k *kept) feed(r *relation, columns, chunks []int) feed {
 	run := func(s *stream) error {
 		s.pending = append(s.pending, statement{chunk: manyChunks, field: len(columns), null: -1})
 		if err := k.send(s, len(r.columns), columns, chunks); err != nil {
@@ -120,7 +120,7 @@ func (k *kept) stream(r *relation, columns, chunks []int) *stream {
 		}
 		return s.flush()
 	}
-	return startStream(r.ctx, &r.src.batches, len(columns)+1, true, func([]segment) {}, run, func(error) {})
+	return feed{fields: len(columns) + 1, added: true, run: run}
 }
 
 // send writes the fields of columns, and the chunk's number, to w as a binary COPY stream.

@@ -17,7 +17,6 @@ type splicePass struct {
 	rel    *relation
 	stmt   *duck.Stmt
 	remove func()
-	stream *stream
 
 	// fetch holds the source columns that are read, in the order of the tuples' fields.
 	fetch []int
@@ -30,6 +29,7 @@ type splicePass struct {
 	pos    int
 	seg    int   // the segment of the last row that was sent
 	from   int   // its first row
+	silent int   // bytes since the last call of Progress
 	seen   []int // the columns that the program reads
 	decode []decoder
 	field  []int
@@ -170,27 +170,18 @@ func (p *splicePass) fill(out duck.Chunk, projection []int) (int, error) {
 
 // rows implements pass.
 func (p *splicePass) rows(ctx context.Context) error {
-	var err error
-	if p.stream, err = p.rel.stream(p.fetch, p.rel.everyChunk()); err != nil {
-		return err
-	}
-	for {
-		b, err := p.stream.next()
-		if err != nil {
+	err := p.rel.pump(p.fetch, p.rel.everyChunk(), func(b *batch) error {
+		if err := p.batch(ctx, b); err != nil {
 			return err
 		}
-		if b == nil {
-			break
+		if p.silent += b.used; p.silent >= arenaSize {
+			p.silent = 0
+			p.progress() // it looks at every chunk
 		}
-		err = p.batch(ctx, b)
-		p.stream.recycle(b)
-		if err != nil {
-			return err
-		}
-		p.progress()
-	}
+		return nil
+	})
 	p.progress()
-	return nil
+	return err
 }
 
 // batch sends the rows of one batch.
@@ -267,10 +258,6 @@ func (p *splicePass) row(b *batch, offs []uint32, i int) (int, error) {
 
 // close implements pass. It leaves no goroutine and no memory behind.
 func (p *splicePass) close() {
-	if p.stream != nil {
-		p.stream.close()
-		p.stream = nil
-	}
 	if p.stmt != nil {
 		p.stmt.Close()
 		p.stmt = nil

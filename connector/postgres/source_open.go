@@ -173,8 +173,26 @@ func (r *relation) give(conn *pgx.Conn, err error) {
 // stream starts to read the given columns (indexes of the schema) of the given chunks. The columns are the first fields of the
 // tuples, in their order.
 func (r *relation) stream(columns, chunks []int) (*stream, error) {
+	f, err := r.feed(columns, chunks)
+	if err != nil {
+		return nil, err
+	}
+	return startStream(r.ctx, &r.src.batches, f), nil
+}
+
+// pump is stream for one who takes a batch at a time.
+func (r *relation) pump(columns, chunks []int, each func(*batch) error) error {
+	f, err := r.feed(columns, chunks)
+	if err != nil {
+		return err
+	}
+	return pump(r.ctx, &r.src.batches, f, each)
+}
+
+// feed is what reads the given columns of the given chunks. It must be run.
+func (r *relation) feed(columns, chunks []int) (feed, error) {
 	if r.kept != nil {
-		return r.kept.stream(r, columns, chunks), nil
+		return r.kept.feed(r, columns, chunks), nil
 	}
 	if r.spool != nil {
 		run := func(s *stream) error {
@@ -186,17 +204,17 @@ func (r *relation) stream(columns, chunks []int) (*stream, error) {
 			}
 			return s.flush()
 		}
-		return startStream(r.ctx, &r.src.batches, len(columns), false, r.count, run, func(error) {}), nil
+		return feed{fields: len(columns), count: r.count, run: run}, nil
 	}
 	p, err := r.statements(columns, chunks)
 	if err != nil {
-		return nil, err
+		return feed{}, err
 	}
 	conn, err := r.take()
 	if err != nil {
-		return nil, err
+		return feed{}, err
 	}
-	return r.src.copyOut(r.ctx, conn.PgConn(), p, r.count, func(err error) { r.give(conn, err) }), nil
+	return r.src.copyOut(conn.PgConn(), p, r.count, func(err error) { r.give(conn, err) }), nil
 }
 
 // count adds the rows of a batch.

@@ -104,7 +104,7 @@ func (s *source) makeSpool(ctx context.Context, d *description, c drover.Chunkin
 	w := &spoolWriter{path: path, buffers: map[int][]byte{}}
 	defer func() { err = errors.Join(err, w.close()) }()
 	read := reading{statements: []statement{{chunk: manyChunks, sql: sql, field: len(d.columns), null: -1}}, fields: len(d.columns) + 1, added: true}
-	out := s.copyOut(ctx, conn.PgConn(), read, func([]segment) {}, func(error) {})
+	out := startStream(ctx, &s.batches, s.copyOut(conn.PgConn(), read, nil, nil))
 	defer out.close()
 	for {
 		b, err := out.next()
