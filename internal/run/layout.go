@@ -88,7 +88,7 @@ func Layout(ctx context.Context, b *bind.Bound, env connector.Env, state json.Ra
 		return l, false, nil
 	}
 	l.Budget = sink.FileBudget()
-	maxBytes, maxChunks := taskSize(sample.Bytes, sample.Chunks, slots, true)
+	maxBytes, maxChunks := taskSize(sample.Bytes, sample.Chunks, slots, fewTasks)
 	l.Tasks = max((sample.Bytes+maxBytes-1)/maxBytes, (sample.Chunks+int64(maxChunks)-1)/int64(maxChunks))
 	if l.Tasks < 2 {
 		return l, true, nil // a merge would leave no fewer files

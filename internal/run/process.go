@@ -120,11 +120,11 @@ func (r *runner) newPool(ctx context.Context, stage int, totals ledger.Totals, s
 	case p.stage.ToSpools:
 		p.want.MaxBytes, p.want.MaxChunks = packed(totals.PendingBytes, pending, int64(slots), spoolBytes)
 	default:
-		few, err := r.fewTasks(ctx)
+		how, err := r.packing(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("decide how chunks are packed into tasks: %w", err)
 		}
-		p.want.MaxBytes, p.want.MaxChunks = taskSize(totals.PendingBytes, pending, int64(slots), few)
+		p.want.MaxBytes, p.want.MaxChunks = taskSize(totals.PendingBytes, pending, int64(slots), how)
 	}
 	p.want.Only = r.onlyKeys()
 	if r.o.LimitChunks > 0 {

@@ -12,10 +12,13 @@ const (
 	taskChunks = 500
 	// tasksPerSlot is how many tasks each slot should get at least, so that the slots end together.
 	tasksPerSlot = 4
-	// The same for a source or a sink to which every task costs something: at most 512 MiB of input a task, and two tasks a slot.
+	// The same for a sink that keeps something of every task: at most 512 MiB of input a task, and two tasks a slot.
 	fewTasksBytes   = 512 << 20
 	fewTasksChunks  = 2_000
 	fewTasksPerSlot = 2
+	// The same for a source that every task passes over wholly: one task a slot, but two where there is one slot, so that a failure costs no more than half.
+	passBytes = 2 << 30
+	leastPass = 2
 	// spoolBytes is the most estimated input of a task that writes a spool. Every merge task opens every spool.
 	spoolBytes = 256 << 20
 	// A merge task reads at most mergeBytes of spools, and no task is smaller than mergeLeast only so that all slots have some.
@@ -25,27 +28,43 @@ const (
 // taskSaver is a sink that leaves something of each task behind, such as a file in every partition.
 type taskSaver interface{ FewTasks() bool }
 
-// fewTasks reports whether tasks are better few, because of the source or the sink.
-func (r *runner) fewTasks(ctx context.Context) (bool, error) {
+// packing is how many tasks a run is cut into.
+type packing int
+
+const (
+	manyTasks packing = iota
+	fewTasks          // because of the sink
+	fewPasses         // because of the source
+)
+
+// packing decides how many tasks are best for the source and the sink.
+func (r *runner) packing(ctx context.Context) (packing, error) {
 	if sink, ok := r.o.Job.Sink.(taskSaver); ok && sink.FewTasks() {
-		return true, nil
+		return fewTasks, nil
 	}
 	if source, ok := r.bound.Source.(connector.TaskSaver); ok {
-		return source.FewTasks(ctx, r.o.Job.Frame.Chunk)
+		few, err := source.FewTasks(ctx, r.o.Job.Frame.Chunk)
+		if few || err != nil {
+			return fewPasses, err
+		}
 	}
-	return false, nil
+	return manyTasks, nil
 }
 
 // taskSize returns the most bytes and chunks of a task where so many are pending. For few tasks both are rounded up, so that equal chunks
 // make no more tasks than intended.
-func taskSize(bytes, chunks, slots int64, few bool) (maxBytes int64, maxChunks int) {
-	if few {
-		pieces := slots * fewTasksPerSlot
-		perTask := (chunks + pieces - 1) / pieces
-		// Chunks differ: a quarter more than an equal share keeps the last of a task's chunks from being left over.
-		return min(fewTasksBytes, max(1, bytes/pieces*5/4)), int(min(fewTasksChunks, max(1, perTask)))
+func taskSize(bytes, chunks, slots int64, how packing) (maxBytes int64, maxChunks int) {
+	pieces, most := slots*fewTasksPerSlot, int64(fewTasksBytes)
+	switch how {
+	case manyTasks:
+		return packed(bytes, chunks, slots, taskBytes)
+	case fewPasses:
+		pieces, most = max(slots, leastPass), passBytes
+	case fewTasks:
 	}
-	return packed(bytes, chunks, slots, taskBytes)
+	perTask := (chunks + pieces - 1) / pieces
+	// Chunks differ: a quarter more than an equal share keeps the last of a task's chunks from being left over.
+	return min(most, max(1, bytes/pieces*5/4)), int(min(fewTasksChunks, max(1, perTask)))
 }
 
 // packed is a share of what is pending for each task of all slots, but no more than most bytes.

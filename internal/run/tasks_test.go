@@ -7,13 +7,13 @@ import (
 )
 
 // tasks packs chunks of the given sizes as a run with so many slots does, and returns each task's bytes.
-func tasks(sizes []int64, slots int64, few bool) []int64 {
+func tasks(sizes []int64, slots int64, how packing) []int64 {
 	var total int64
 	for _, n := range sizes {
 		total += n
 	}
 	want := ledger.Want{}
-	want.MaxBytes, want.MaxChunks = taskSize(total, int64(len(sizes)), slots, few)
+	want.MaxBytes, want.MaxChunks = taskSize(total, int64(len(sizes)), slots, how)
 	var out []int64
 	for i := 0; i < len(sizes); {
 		p := ledger.NewPacker(want)
@@ -35,20 +35,33 @@ func TestPartitionedFilesTakeFewTasks(t *testing.T) {
 		huge = append(huge, 120<<20)
 	}
 	for _, sizes := range [][]int64{taxi, even} {
-		if got := tasks(sizes, 2, true); len(got) > 4 {
+		if got := tasks(sizes, 2, fewTasks); len(got) > 4 {
 			t.Errorf("12 chunks of about 47 MiB on 2 slots make %d tasks", len(got))
 		}
-		if got := tasks(sizes, 2, false); len(got) != 12 {
+		if got := tasks(sizes, 2, manyTasks); len(got) != 12 {
 			t.Errorf("for a sink that does not mind, they make %d tasks", len(got))
 		}
 	}
-	for _, n := range tasks(huge, 2, true) {
+	for _, n := range tasks(huge, 2, fewTasks) {
 		if n > 512<<20 {
 			t.Errorf("a task has %d MiB of input", n>>20)
 		}
 	}
-	if got := tasks([]int64{1, 1, 1}, 4, true); len(got) != 3 {
+	if got := tasks([]int64{1, 1, 1}, 4, fewTasks); len(got) != 3 {
 		t.Errorf("3 chunks on 4 slots make %d tasks", len(got))
+	}
+}
+
+// Each of these tasks reads the table from its beginning to its end.
+func TestScatteredValuesTakeOneTaskASlot(t *testing.T) {
+	zips := make([]int64, 3_000)
+	for i := range zips {
+		zips[i] = 300<<10 + int64(i%7)<<10
+	}
+	for slots, want := range map[int64]int{1: 2, 2: 2, 4: 4} {
+		if got := tasks(zips, slots, fewPasses); len(got) != want {
+			t.Errorf("3,000 values on %d slots make %d tasks", slots, len(got))
+		}
 	}
 }
 
