@@ -16,9 +16,12 @@ const (
 	fewTasksBytes   = 512 << 20
 	fewTasksChunks  = 2_000
 	fewTasksPerSlot = 2
-	// The same for a source that every task passes over wholly: one task a slot, but two where there is one slot, so that a failure costs no more than half.
-	passBytes = 2 << 30
-	leastPass = 2
+	// The same for a source of at least passLeast that every task passes over wholly: one task a slot, but two where there is one slot, so that a failure
+	// costs no more than half. Passes over less cost less than a second driver that finds nothing to do.
+	passBytes  = 2 << 30
+	passChunks = 8_000
+	passLeast  = 256 << 20
+	passTasks  = 2
 	// spoolBytes is the most estimated input of a task that writes a spool. Every merge task opens every spool.
 	spoolBytes = 256 << 20
 	// A merge task reads at most mergeBytes of spools, and no task is smaller than mergeLeast only so that all slots have some.
@@ -54,17 +57,16 @@ func (r *runner) packing(ctx context.Context) (packing, error) {
 // taskSize returns the most bytes and chunks of a task where so many are pending. For few tasks both are rounded up, so that equal chunks
 // make no more tasks than intended.
 func taskSize(bytes, chunks, slots int64, how packing) (maxBytes int64, maxChunks int) {
-	pieces, most := slots*fewTasksPerSlot, int64(fewTasksBytes)
-	switch how {
-	case manyTasks:
+	if how == manyTasks {
 		return packed(bytes, chunks, slots, taskBytes)
-	case fewPasses:
-		pieces, most = max(slots, leastPass), passBytes
-	case fewTasks:
+	}
+	pieces, mostBytes, mostChunks := slots*fewTasksPerSlot, int64(fewTasksBytes), int64(fewTasksChunks)
+	if how == fewPasses && bytes >= passLeast {
+		pieces, mostBytes, mostChunks = max(slots, passTasks), passBytes, passChunks
 	}
 	perTask := (chunks + pieces - 1) / pieces
 	// Chunks differ: a quarter more than an equal share keeps the last of a task's chunks from being left over.
-	return min(most, max(1, bytes/pieces*5/4)), int(min(fewTasksChunks, max(1, perTask)))
+	return min(mostBytes, max(1, bytes/pieces*5/4)), int(min(mostChunks, max(1, perTask)))
 }
 
 // packed is a share of what is pending for each task of all slots, but no more than most bytes.

@@ -52,15 +52,25 @@ func TestPartitionedFilesTakeFewTasks(t *testing.T) {
 	}
 }
 
-// Each of these tasks reads the table from its beginning to its end.
+// Each of these tasks reads the table from its beginning to its end; a second driver finds work in a small one.
 func TestScatteredValuesTakeOneTaskASlot(t *testing.T) {
-	zips := make([]int64, 3_000)
-	for i := range zips {
-		zips[i] = 300<<10 + int64(i%7)<<10
-	}
-	for slots, want := range map[int64]int{1: 2, 2: 2, 4: 4} {
-		if got := tasks(zips, slots, fewPasses); len(got) != want {
-			t.Errorf("3,000 values on %d slots make %d tasks", slots, len(got))
+	for _, c := range []struct {
+		zips, bytes, slots int64
+		want               int
+	}{
+		{3_000, 300 << 10, 1, 2},
+		{3_000, 300 << 10, 2, 2},
+		{3_000, 300 << 10, 4, 4},
+		{40_000, 8 << 10, 2, 5},
+		{300, 300 << 10, 2, 4},
+		{30_000, 300 << 10, 2, 5},
+	} {
+		zips := make([]int64, c.zips)
+		for i := range zips {
+			zips[i] = c.bytes + int64(i%7)<<10
+		}
+		if got := tasks(zips, c.slots, fewPasses); len(got) != c.want {
+			t.Errorf("%d values of %d bytes on %d slots make %d tasks, not %d", c.zips, c.bytes, c.slots, len(got), c.want)
 		}
 	}
 }
