@@ -19,7 +19,7 @@ import (
 const batches = 4
 
 // pumpBytes is how much is received before it is looked at where nobody else reads: with what is made of it, it fits into a core's cache.
-const pumpBytes = 1 << 20
+const pumpBytes = 512 << 10
 
 // errStopped ends a COPY whose reader has gone.
 var errStopped = errors.New("the stream was closed")
