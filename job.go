@@ -75,6 +75,15 @@ func (r Rejects) Into() (Sink, error) {
 	return k.Rejects()
 }
 
+// String is where rejects go, in a few words and without a password: rejects are always added to those of earlier runs, whatever mode the sink would have
+// as a job's.
+func (r Rejects) String() string {
+	if p, ok := r.Sink.(interface{ Place() string }); ok {
+		return p.Place()
+	}
+	return r.Sink.String()
+}
+
 // Functions are the Go functions of the job's steps by their names.
 func (j Job) Functions() map[string]Func {
 	functions := map[string]Func{}

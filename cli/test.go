@@ -234,7 +234,7 @@ func (t *trial) compare(ctx context.Context, path string, s run.Summary) error {
 	}
 	err = t.showDifferences(out.Result, false)
 	if out.Rejected > 0 {
-		t.printf("%s", block("rejected", human.Plural(out.Rejected, "row")+" that a run would send to "+t.job.Rejects.Sink.String()))
+		t.printf("%s", block("rejected", human.Plural(out.Rejected, "row")+" that a run would send to "+t.job.Rejects.String()))
 	}
 	if len(out.NotTested) > 0 {
 		t.printf("%s", block("not tested", strings.Join(out.NotTested, ", ")+": no step reads them, and they are copied as they are"))

@@ -11,7 +11,7 @@ import (
 // Rejected is what became of the rows of one chunk that could not be converted or stored.
 type Rejected struct {
 	Rows int64
-	// Staged is the rejects' sink's own note of what to publish, in the place of the attempt's lowest chunk.
+	// Staged is the rejects' sink's own note of what to publish, which chunks of one attempt share; nil for a chunk without rejects.
 	Staged json.RawMessage
 }
 

@@ -94,8 +94,11 @@ func (s *Sink) String() string {
 	if mode == "" {
 		mode = Error
 	}
-	return "files " + s.Path + " (" + string(mode) + ")"
+	return s.Place() + " (" + string(mode) + ")"
 }
+
+// Place is String without how it is written.
+func (s *Sink) Place() string { return "files " + s.Path }
 
 // Meaning implements drover.Sink.
 func (s *Sink) Meaning() any { return s }

@@ -189,3 +189,74 @@ func cleanPeople(t *testing.T, p *place) string {
 	t.Helper()
 	return p.sql(t, `SELECT string_agg(id || ' ' || made, ', ' ORDER BY id) FROM clean`)
 }
+
+// TestRule7RejectsThatAreGoneAreFoundAgain: chunks whose staged rejects were lost are done again, and rows of theirs that are committed stay as they
+// are.
+func TestRule7RejectsThatAreGoneAreFoundAgain(t *testing.T) {
+	for _, s := range []scenario{
+		rejectsScenario("files", amountsJob, func(t *testing.T, p *place) {
+			p.write(t, "in/a.csv", "id,amount\n1,20\n2,n/a\n3,30\n")
+			p.write(t, "in/b.csv", "id,amount\n4,x\n5,40\n")
+			p.write(t, "in/c.csv", "id,amount\n6,60\n")
+		}, func(t *testing.T, p *place) string { return p.query(t, `SELECT * FROM 'out/*.parquet' ORDER BY id`) }),
+		rejectsScenario("merged files", strings.Replace(amountsJob, "mode: overwrite", "mode: overwrite, partition_by: [city], max_files: 1", 1), func(t *testing.T, p *place) {
+			p.write(t, "in/a.csv", "id,amount,city\n1,20,x\n2,n/a,x\n3,30,y\n")
+			p.write(t, "in/b.csv", "id,amount,city\n4,x,x\n5,40,y\n")
+			p.write(t, "in/c.csv", "id,amount,city\n6,60,x\n")
+		}, func(t *testing.T, p *place) string {
+			return p.query(t, `SELECT * FROM read_parquet('out/*/*.parquet', hive_partitioning=true) ORDER BY id`)
+		}),
+		rejectsScenario("postgres append", inThrees("append"), fewPeople, cleanPeople),
+		rejectsScenario("postgres upsert", inThrees("upsert, key: [id]"), fewPeople, cleanPeople),
+		rejectsScenario("postgres replace", inThrees("replace"), fewPeople, cleanPeople),
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			calm := s.place(t)
+			calm.must(t, "run", "job.yaml")
+			want := s.state(t, calm)
+			only := calm.ledger(t, "SELECT key FROM chunk WHERE stage = 0 AND rows_rejected > 0 ORDER BY id LIMIT 1")
+			p := s.place(t)
+			if r := p.must(t, "run", "job.yaml", "--only", only, "--json"); r.summary(t).Chunks.Pending == 0 {
+				t.Fatalf("nothing is left to do\n%s", r.stderr)
+			}
+			if staged := p.tree(t); !strings.Contains(staged, "rejects/_drover_staging") {
+				t.Fatalf("no rejects are staged\n%s", staged)
+			}
+			if err := os.RemoveAll(filepath.Join(p.dir, "rejects")); err != nil {
+				t.Fatal(err)
+			}
+			r := p.must(t, "run", "job.yaml")
+			if got := s.state(t, p); got != want {
+				t.Errorf("got\n%s\nwant\n%s\n%s", got, want, r.stderr)
+			}
+			says(t, r.stderr, "the staged rejects of finished chunks are gone from files rejects/, and", "done again")
+		})
+	}
+}
+
+// TestRejectsThatCannotBeFoundAgainAreSaid: the rows beside them are committed, and the source has changed.
+func TestRejectsThatCannotBeFoundAgainAreSaid(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	fewPeople(t, p)
+	p.write(t, "job.yaml", inThrees("append"))
+	p.must(t, "run", "job.yaml", "--limit-chunks", "1")
+	if n := p.ledger(t, "SELECT sum(rows_rejected) > 0 FROM chunk"); n != "1" {
+		t.Fatalf("the first chunk has rejects: %s", n)
+	}
+	p.sql(t, "UPDATE raw SET code = 'c0', made = '1', size = 1, name = 'n'")
+	if err := os.RemoveAll(filepath.Join(p.dir, "rejects")); err != nil {
+		t.Fatal(err)
+	}
+	r := p.drover(t, nil, "run", "job.yaml")
+	if r.code == 0 {
+		t.Fatal("the run ended well")
+	}
+	says(t, r.stderr, "rows were rejected then, and 0 are now", "--new")
+}
+
+// inThrees is peopleJob for the rows of fewPeople in several chunks.
+func inThrees(mode string) string {
+	return strings.Replace(peopleJob(mode), "rows: 1000", "rows: 3", 1) + "limits: {workers: 1}\n"
+}

@@ -134,7 +134,7 @@ func Make(b Bound) (Plan, error) {
 		}},
 	}
 	if r := b.Job.Rejects; r != nil {
-		into, err := endpoint(r.Sink.Connector(), r.Sink.String(), r.Sink.Meaning(), b.RejectsCheck.Identity)
+		into, err := endpoint(r.Sink.Connector(), r.String(), r.Sink.Meaning(), b.RejectsCheck.Identity)
 		if err != nil {
 			return Plan{}, fmt.Errorf("plan the rejects: %w", err)
 		}

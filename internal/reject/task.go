@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -142,8 +143,12 @@ func (t Task) stage(ctx context.Context, session *duck.Session, rel connector.Ke
 		return nil, fmt.Errorf("stage the rejects: %w", err)
 	}
 	fault.Point(ctx)
-	for i, r := range receipts {
-		out[i].Staged = r.Publish
+	// Each chunk names what holds its rejects: it may be done again without its neighbours, or they without it.
+	note := receipts[slices.IndexFunc(receipts, func(r connector.Receipt) bool { return len(r.Publish) > 0 })].Publish
+	for i := range out {
+		if out[i].Rows > 0 {
+			out[i].Staged = note
+		}
 	}
 	return out, session.Exec(ctx, "DROP TABLE "+stagedTable)
 }

@@ -102,8 +102,8 @@ func (r *runner) publishHeld(ctx context.Context) (again bool, err error) {
 	if err := r.checkMerge(ctx); err != nil {
 		return false, err
 	}
-	if err := r.verifyRejects(ctx); err != nil {
-		return false, err
+	if again, err := r.verifyRejects(ctx); err != nil || again {
+		return again, err
 	}
 	if pass, err := r.judge(ctx); err != nil || !pass {
 		return false, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
@@ -112,21 +113,50 @@ func rejectsRefused(message string) *drover.Error {
 		WithHint("raise rejects.max and go on with --retry-errors, or mend the steps or the source and start afresh with --new")
 }
 
-// verifyRejects looks for the rejects that the receipts name, before anything is published. Those that are gone took rows with them that the
-// target's own receipts say are dealt with.
-func (r *runner) verifyRejects(ctx context.Context) error {
+// verifyRejects looks for the rejects that the receipts name, before anything is published, and returns chunks whose rejects are gone to pending: again
+// says that there are such. Where their other rows are committed those stay, and the rejects alone are found once more.
+func (r *runner) verifyRejects(ctx context.Context) (again bool, err error) {
 	if r.bound.Rejects == nil || r.doc.RejectsState == nil {
-		return nil
+		return false, nil
 	}
 	gone, err := r.bound.Rejects.Verify(ctx, r.rejectsRun(&r.doc), reject.Receipts(r.ledger.Receipts(ctx, r.run.UID, 0)))
+	if err != nil || len(gone) == 0 {
+		return false, r.rejectsError(err, "compare with the ledger")
+	}
+	if gone, err = r.writtenWith(ctx, gone); err != nil {
+		return false, err
+	}
+	if err := r.forgetJudgement(ctx); err != nil {
+		return false, err
+	}
+	err = r.ledger.Reopen(ctx, r.run.UID, 0, gone, "its rejects are gone")
+	if errors.Is(err, ledger.ErrFenced) && r.exchange != nil {
+		return false, drover.Errorf(drover.Refused, "the staged rejects of %s are gone from %s, and the rows beside them are merged already; nothing was published",
+			human.Plural(int64(len(gone)), "chunk"), r.o.Job.Rejects).WithField("rejects").WithHint("start afresh with --new")
+	}
 	if err != nil {
-		return r.rejectsError(err, "compare with the ledger")
+		return false, fmt.Errorf("return chunks without their rejects to pending: %w", err)
 	}
-	if len(gone) > 0 {
-		return drover.Errorf(drover.Refused, "the staged rejects of %s are gone from %s; nothing was published", human.Plural(int64(len(gone)), "chunk"), r.o.Job.Rejects.Sink).
-			WithField("rejects").WithHint("start afresh with --new")
+	r.events.send(monitor.Warning{Text: fmt.Sprintf("the staged rejects of finished chunks are gone from %s, and %s are done again", r.o.Job.Rejects, human.Plural(int64(len(gone)), "chunk"))})
+	return true, nil
+}
+
+// writtenWith adds the chunks that were written together with some.
+func (r *runner) writtenWith(ctx context.Context, some []int64) ([]int64, error) {
+	tokens := map[int64]bool{}
+	for _, all := range []bool{false, true} {
+		for receipt, err := range r.ledger.Receipts(ctx, r.run.UID, 0) {
+			switch {
+			case err != nil:
+				return nil, fmt.Errorf("read the receipts from the ledger: %w", err)
+			case !all && slices.Contains(some, receipt.ChunkID):
+				tokens[receipt.Token] = true
+			case all && tokens[receipt.Token] && !slices.Contains(some, receipt.ChunkID):
+				some = append(some, receipt.ChunkID)
+			}
+		}
 	}
-	return nil
+	return some, nil
 }
 
 // publishRejects makes the rejects visible, after the rows: a run whose rows cannot be published leaves none.

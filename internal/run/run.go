@@ -308,7 +308,7 @@ func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error)
 	}
 	rejects := ""
 	if r.o.Job.Rejects != nil {
-		rejects = r.o.Job.Rejects.Sink.String()
+		rejects = r.o.Job.Rejects.String()
 	}
 	stopped := 0
 	if most := r.o.Job.Limits.MaxErrors; most > 0 && run.State == ledger.Failed && s.Chunks.Pending > 0 && s.Chunks.Error >= int64(most) {

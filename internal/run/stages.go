@@ -105,6 +105,9 @@ func (r *runner) prepareMerge(ctx context.Context) (ready bool, _ end, err error
 		r.events.send(monitor.Warning{Text: fmt.Sprintf("the spools of %d finished chunks are gone, and they are done again", len(gone))})
 		return false, 0, nil
 	}
+	if again, err := r.verifyRejects(ctx); err != nil || again {
+		return false, 0, err
+	}
 	return r.addMerge(ctx)
 }
 

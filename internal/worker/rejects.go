@@ -54,19 +54,69 @@ func (w *Worker) writeRest(ctx context.Context, task protocol.Task, attempt conn
 		if err != nil || len(done) > 0 { // a sink that looks at a failed input again sees what the source has
 			return in, err
 		}
-		t := reject.Task{
-			Attempt: attempt, State: task.Stage.Rejects.State, Steps: &discard{}, Sink: trier, Into: s.rejects, Most: task.Stage.Rejects.Max,
-			Explain: func(ctx context.Context, relation string, why *drover.Error) *drover.Error {
-				return w.explainRow(ctx, task, relation, why)
-			},
-		}
-		t.Attempt.Chunks = chunks
-		in, free, err := t.Separate(ctx, in)
+		in, free, err := w.separating(task, attempt, chunks, trier).Separate(ctx, in)
 		if free != nil {
 			done = append(done, free)
 		}
 		return in, err
 	})
+}
+
+// separating is what tells the rows of chunks apart.
+func (w *Worker) separating(task protocol.Task, attempt connector.Attempt, chunks []connector.Chunk, trier connector.Trier) reject.Task {
+	attempt.Chunks = chunks
+	return reject.Task{
+		Attempt: attempt, State: task.Stage.Rejects.State, Steps: &discard{}, Sink: trier, Into: w.stage.rejects, Most: task.Stage.Rejects.Max,
+		Explain: func(ctx context.Context, relation string, why *drover.Error) *drover.Error {
+			return w.explainRow(ctx, task, relation, why)
+		},
+	}
+}
+
+// restoreRejects stages the rejects of chunks once more whose rows are committed already, where those that their receipts name are gone.
+func (w *Worker) restoreRejects(ctx context.Context, task protocol.Task, attempt connector.Attempt, receipts []connector.Receipt, open opener) ([]connector.Receipt, error) {
+	s := w.stage
+	trier, ok := s.sink.(connector.Trier)
+	if s.rejects == nil || !ok {
+		return receipts, nil
+	}
+	run := attempt.Run
+	run.State = task.Stage.Rejects.State
+	gone, err := s.rejects.Verify(ctx, run, reject.Receipts(func(yield func(connector.Receipt, error) bool) {
+		for _, r := range receipts {
+			if r.Token != task.Token && !yield(r, nil) {
+				return
+			}
+		}
+	}))
+	if err != nil || len(gone) == 0 {
+		return receipts, err
+	}
+	chunks := slices.DeleteFunc(slices.Clone(task.Chunks), func(c connector.Chunk) bool { return !slices.Contains(gone, c.ID) })
+	in, err := open(ctx, chunks)
+	if err != nil {
+		return nil, err
+	}
+	in, free, err := w.separating(task, attempt, chunks, trier).Separate(ctx, in)
+	if free != nil {
+		err = errors.Join(err, free())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the rejects again: %w", err)
+	}
+	receipts = slices.Clone(receipts)
+	for i, c := range chunks {
+		r := &receipts[slices.IndexFunc(receipts, func(r connector.Receipt) bool { return r.ChunkID == c.ID })]
+		before := r.RowsRejected
+		if r.RowsRejected, r.Rejects = 0, nil; in.Rejected != nil {
+			r.RowsRejected, r.Rejects = in.Rejected[i].Rows, in.Rejected[i].Staged
+		}
+		if r.RowsRejected != before {
+			return nil, drover.Errorf(drover.Refused, "the staged rejects of chunk %s are gone, and cannot be found again: %d of its rows were rejected then, and %d are now; its other rows are in the target",
+				c.Key, before, r.RowsRejected).WithHint("start afresh with --new")
+		}
+	}
+	return receipts, nil
 }
 
 // explainRow finds the step and the column behind the failure of a relation's one row.

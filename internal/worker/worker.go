@@ -163,6 +163,9 @@ func (w *Worker) execute(ctx context.Context, task protocol.Task, m *meter) ([]c
 	if trier, ok := s.separates(task, err); ok {
 		receipts, err = w.writeRest(ctx, task, attempt, trier, open)
 	}
+	if err == nil {
+		receipts, err = w.restoreRejects(ctx, task, attempt, receipts, open)
+	}
 	if err != nil {
 		return nil, w.explain(ctx, task, err)
 	}
