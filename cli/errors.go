@@ -73,6 +73,8 @@ type runErrors struct {
 	Errors []chunkError    `json:"errors"`
 	// Broken are the expectations for which the run failed.
 	Broken []expect.Broken `json:"broken_expectations,omitempty"`
+	// Message is why a run failed that has neither.
+	Message string `json:"message,omitempty"`
 	// NotTried is how many chunks were left when the run stopped early (limits.max_errors).
 	NotTried int64 `json:"not_tried,omitempty"`
 	// Retry is the command that tries just these again, and those that were not tried; empty if there are none.
@@ -105,7 +107,10 @@ func (a *app) showErrors(ctx context.Context, l ledger.Ledger, id, ledgerFlag st
 			return err
 		}
 	}
-	if len(found.Errors)+len(found.Broken) > 0 && r.State != ledger.Abandoned && r.State != ledger.Finished {
+	if r.State == ledger.Failed && len(found.Errors)+len(found.Broken) == 0 {
+		found.Message = r.Message
+	}
+	if (len(found.Errors)+len(found.Broken) > 0 || found.Message != "") && r.State != ledger.Abandoned && r.State != ledger.Finished {
 		if found.Retry, err = a.retryCommand(ctx, l, r); err != nil {
 			return err
 		}
@@ -144,6 +149,9 @@ func (f runErrors) text() string {
 	var b strings.Builder
 	if len(f.Broken) > 0 {
 		return f.brokenText()
+	}
+	if f.Message != "" {
+		return fmt.Sprintf("%s\n%s\n", human.Line("run "+f.Run, f.Job+": no chunk failed, the run did: "+human.Printable(f.Message)), human.Line("once that is mended", f.Retry))
 	}
 	if len(f.Errors) == 0 {
 		return fmt.Sprintf("run %s of %s has no failed chunks\n", f.Run, f.Job)

@@ -260,3 +260,52 @@ func TestRejectsThatCannotBeFoundAgainAreSaid(t *testing.T) {
 func inThrees(mode string) string {
 	return strings.Replace(peopleJob(mode), "rows: 1000", "rows: 3", 1) + "limits: {workers: 1}\n"
 }
+
+// TestRunsShareAFolderOfRejects: each publishes its own, whatever another has staged there meanwhile; what is given up or pruned takes none of another's
+// away. Rejects may be added to a job whose chunks have failed.
+func TestRunsShareAFolderOfRejects(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.write(t, "in/a.csv", "id,amount\n1,20\n2,n/a\n")
+	p.write(t, "in/b.csv", "id,amount\n4,x\n5,40\n")
+	job := func(name, rejects string) string {
+		p.write(t, name+".yaml", "name: "+name+`
+source: {files: {path: in, types: {amount: VARCHAR}}}
+chunk: {files: 1}
+steps: [{cast: {amount: INT}}]
+sink: {files: {path: out-`+name+", mode: overwrite}}\n"+rejects)
+		return name + ".yaml"
+	}
+	const into = "rejects: {files: {path: rejects}}\n"
+	there := func(want string) {
+		t.Helper()
+		if got := p.query(t, "SELECT job, count(*) FROM 'rejects/*.parquet' GROUP BY 1 ORDER BY 1"); got != want {
+			t.Errorf("there are rejects %q, want %q", got, want)
+		}
+	}
+	first, second := job("first", into), job("second", "")
+	p.must(t, "run", first, "--only", "a.csv")
+	if r := p.drover(t, nil, "run", second); r.code != 1 || !strings.Contains(r.stderr, "2 of 2 chunks failed") {
+		t.Fatalf("exit %d\n%s", r.code, r.stderr)
+	}
+	job("second", into)
+	p.must(t, "run", second, "--retry-errors")
+	there("second|2")
+	p.must(t, "run", first)
+	there("first|2\nsecond|2")
+	// One that is given up has staged its rejects beside those.
+	p.must(t, "run", first, "--only", "b.csv")
+	p.must(t, "run", first, "--new")
+	there("first|4\nsecond|2")
+	p.must(t, "prune", first, "--older-than", "0s")
+	there("first|4\nsecond|2")
+	p.noStaging(t)
+	// max is of one run, whatever others have left in the folder.
+	job("second", strings.Replace(into, "}}", "}, max: 1}", 1))
+	r := p.drover(t, nil, "run", second)
+	if r.code != 1 || !strings.Contains(r.stderr, "2 rows were rejected, and rejects.max is 1") {
+		t.Errorf("exit %d\n%s", r.code, r.stderr)
+	}
+	says(t, p.must(t, "errors").stdout, "no chunk failed, the run did", "rejects.max is 1", "--retry-errors")
+	there("first|4\nsecond|2")
+}

@@ -158,7 +158,7 @@ func rejected(e Ended) []string {
 	case e.DryRun:
 		text += " would be, to " + e.Rejects
 	default:
-		text += ", which " + e.Rejects + " will have once the run is published"
+		text += ", staged; " + e.Rejects + " has them once the run is published"
 	}
 	return []string{human.Line("rejected", text)}
 }

@@ -61,6 +61,12 @@ func (p Plan) WriteText(w io.Writer, t Totals) error {
 	}
 	if p.Rejects != nil {
 		line(&b, "rejects", fmt.Sprintf("rows that cannot be converted or stored go to %s; more than %s fail the run", p.Rejects.Sink.Text, human.Count(p.Rejects.Max)))
+		switch first := p.Stages[0].Program; {
+		case len(first.Calls) > 0:
+			line(&b, "", fmt.Sprintf("of what step %d returns: what it raises, and what steps before it cannot convert, fails the chunk", first.Calls[len(first.Calls)-1].Step+1))
+		case !first.RowWise:
+			line(&b, "", "of what the steps return: a value that a step cannot convert fails the chunk, because "+first.Why)
+		}
 	}
 	line(&b, "fingerprint", p.Fingerprint)
 	_, err := io.WriteString(w, b.String())
