@@ -21,8 +21,9 @@ type Step struct {
 	Set []Pair `json:"set,omitempty"`
 	// Cast maps a column to the type that it is converted to.
 	Cast []Pair `json:"cast,omitempty"`
-	// Downcast gives functions that follow (python, go) the smallest types that hold every value: of these columns, or of "all".
-	// The columns' types towards SQL and the sink stay.
+	// Downcast gives functions that follow (python, go) smaller types of these columns, or of "all": integers, DOUBLE as FLOAT, texts of few values as
+	// categories, the smallest that hold the source's first chunks. A chunk with a value that does not fit keeps the column's own type. The types
+	// towards SQL and the sink stay.
 	Downcast Strings `json:"downcast,omitempty"`
 	// SQL is one SELECT over the relation "chunk".
 	SQL string `json:"sql,omitempty"`

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/droverdata/drover"
@@ -112,6 +111,9 @@ func (b *Bound) call(ctx context.Context, reg connector.Registry, env connector.
 		return call, inStep(err, i)
 	}
 	b.Functions = append(b.Functions, meaning)
+	if err := b.narrow(ctx, reg, env, before, &call); err != nil {
+		return call, inStep(err, i)
+	}
 	switch {
 	case st.Schema != nil:
 		call.Output, err = declaredSchema(ctx, session, st.Schema, i)
@@ -186,90 +188,4 @@ func (b *Bound) targetColumns(ctx context.Context, reg connector.Registry, env c
 		return nil, nil
 	}
 	return computed(columns), nil
-}
-
-// mostSamples is how many chunks are tried to learn what a function returns.
-const mostSamples = 5
-
-// learn calls functions with chunks of the source, and returns the columns of the last one's answer.
-func (b *Bound) learn(ctx context.Context, reg connector.Registry, env connector.Env, functions []step.Call) (_ drover.Schema, told string, err error) {
-	// Another source than b's, so that nothing of the sample's reading stays with the run.
-	source, err := reg.OpenSource(ctx, b.Job.Frame.Source, env)
-	if err != nil {
-		return nil, "", err
-	}
-	defer source.Close() //nolint:errcheck // it was only read
-	session, err := duck.Open(ctx, duck.Options{TempDir: env.TempDir, Timezone: b.Job.Timezone, Now: time.Now()})
-	if err != nil {
-		return nil, "", fmt.Errorf("open a session for a sample: %w", err)
-	}
-	defer session.Close()
-	runner, err := calls.New(session, functions, "plan", b.Job.Name, b.functionEnv(env))
-	if err != nil {
-		return nil, "", err
-	}
-	defer runner.Close() //nolint:errcheck // its process is of no more use
-	chunking := b.Job.Frame.Chunk
-	chunking.Spool = false
-	state, err := source.Begin(ctx, chunking, nil)
-	if err != nil {
-		return nil, "", err
-	}
-	var learned drover.Schema
-	var keys []string
-	for chunk, err := range source.Chunks(ctx, chunking, state) {
-		if err != nil {
-			return nil, "", fmt.Errorf("cut the source into chunks: %w", err)
-		}
-		relation, err := source.Open(ctx, session, b.Input, state, []connector.Chunk{chunk})
-		if err != nil {
-			return nil, "", err
-		}
-		columns, err := runner.Learn(ctx, relation, chunk)
-		if err != nil {
-			return nil, "", err
-		}
-		if columns != nil {
-			learned = merge(learned, columns)
-			keys = append(keys, chunk.Key)
-		}
-		if len(keys) == mostSamples || learned != nil && len(unknown(learned)) == 0 {
-			break
-		}
-	}
-	switch {
-	case learned == nil:
-		return nil, "", drover.Errorf(drover.Refused, "the source has no rows, so what the function returns cannot be learned from a sample").
-			WithHint("say it: schema: {COLUMN: TYPE, ...} beside the step")
-	case len(unknown(learned)) > 0:
-		return nil, "", drover.Errorf(drover.Refused, "the function returned no value in column %s for %s, so its type is not known", unknown(learned)[0], strings.Join(keys, ", ")).
-			WithHint("say it: schema: {COLUMN: TYPE, ...} beside the step, with all columns that it returns")
-	}
-	return learned, "learned: the function was called with chunk " + strings.Join(keys, ", "), nil
-}
-
-// unknownType is the type of a column of NULLs alone.
-const unknownType = `"NULL"`
-
-func unknown(columns drover.Schema) []string {
-	var names []string
-	for _, c := range columns {
-		if c.Type == unknownType {
-			names = append(names, c.Name)
-		}
-	}
-	return names
-}
-
-// merge fills in the types that an earlier sample left open.
-func merge(learned, more drover.Schema) drover.Schema {
-	if learned == nil {
-		return more
-	}
-	for i, c := range learned {
-		if k := more.Index(c.Name); k >= 0 && c.Type == unknownType {
-			learned[i].Type = more[k].Type
-		}
-	}
-	return learned
 }

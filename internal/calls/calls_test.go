@@ -15,6 +15,7 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/downcast"
 	"github.com/droverdata/drover/internal/duck"
 	"github.com/droverdata/drover/internal/step"
 	sqlstep "github.com/droverdata/drover/internal/step/sql"
@@ -244,5 +245,30 @@ func TestLearnedColumns(t *testing.T) {
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%v: %v, want %v", err, got, want)
 		}
+	}
+}
+
+// exactness.md 33: a function receives the smaller types, a chunk with a value that does not fit its own, and the answer has the columns' own.
+func TestAFunctionReceivesSmallerTypesWhereTheyHoldEveryValue(t *testing.T) {
+	s, out := open(t), open(t)
+	sizes := chunks(t, s, 5, 200, 40)
+	var received []string
+	c := call(t, s, 0, "look", columns, columns)
+	c.Narrow = drover.Schema{{Name: "n", Type: "TINYINT"}, {Name: "s", Type: downcast.Dictionary}}
+	r := runner(t, s, Env{Program: map[string]drover.Func{"look": func(_ context.Context, chunk arrow.RecordBatch) (arrow.RecordBatch, error) {
+		received = append(received, chunk.Column(0).DataType().Name()+" "+chunk.Column(1).DataType().Name())
+		chunk.Retain()
+		return chunk, nil
+	}}}, c)
+	relation := r.Over(t.Context(), out, &table{}, sizes)
+	got := texts(t, out, fmt.Sprintf("SELECT %s, typeof(any_value(n)), sum(n), count(DISTINCT s), max(s) FROM %s GROUP BY ALL ORDER BY ALL", step.Tag, relation.All()))
+	if want := "0:BIGINT:10:5:text number 4 1:BIGINT:19900:200:text number 99 2:BIGINT:780:40:text number 9"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if want := []string{"int8 dictionary", "int64 dictionary", "int8 dictionary"}; !slices.Equal(received, want) {
+		t.Errorf("got %s, want %s", received, want)
+	}
+	if err := relation.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -11,12 +11,12 @@ import (
 	"github.com/droverdata/drover/internal/step/python"
 )
 
-func startPython(f step.Function, in, out *arrow.Schema, env Env) (function.Function, error) {
-	options, err := pythonOptions(f, in, env)
+func startPython(c step.Call, in, out *arrow.Schema, env Env) (function.Function, error) {
+	options, err := pythonOptions(c.Function, in, env)
 	if err != nil {
 		return nil, err
 	}
-	options.Output = out
+	options.Output, options.Narrow = out, c.Narrow
 	return python.Start(options), nil
 }
 

@@ -88,9 +88,9 @@ func (r *Runner) start(c step.Call, env Env) (function.Function, error) {
 			return nil, drover.Errorf(drover.Refused, "this program has no function %q, which step %d calls", name, c.Step+1).
 				WithHint("start the driver and its workers from one program")
 		}
-		return golang.New(fn, answer), nil
+		return golang.New(fn, answer, c.Narrow, func(line string) { env.Log("", line) }), nil
 	}
-	return startPython(c.Function, in, out, env)
+	return startPython(c, in, out, env)
 }
 
 // Output is the columns of the last function's answers.

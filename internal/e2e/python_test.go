@@ -109,3 +109,38 @@ func TestAChangedFunctionIsAnotherMeaning(t *testing.T) {
 		t.Errorf("exit %d\n%s", r.code, r.stderr)
 	}
 }
+
+// TestAFunctionReceivesTheSmallestTypes: exactness.md 33. What the plan says is what the function receives, a chunk with another value keeps the
+// column's own type, and what is written has the source's types.
+func TestAFunctionReceivesTheSmallestTypes(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.setenv("PYTHON", pythontest.Python(t))
+	for i, n := range []string{"i", "300 + i", "i"} {
+		p.exec(t, "COPY (SELECT i::BIGINT AS id, ("+n+")::INTEGER AS n, i / 4 AS f, 'city ' || i % 3 AS city FROM range(100) r(i)) TO '{dir}/in"+string(rune('a'+i))+".parquet'")
+	}
+	p.write(t, "clean.py", `
+def clean(df, chunk):
+    print(*df.dtypes)
+    return df[df["n"] >= 0]
+`)
+	p.write(t, "job.yaml", `
+name: small
+source: {files: {path: "in*.parquet"}}
+chunk: {files: 1}
+steps:
+  - rename: {city: town}
+  - downcast: all
+  - python: clean.py:clean
+sink: {files: {path: out, mode: overwrite}}
+python_env: {bin: "${PYTHON}"}
+`)
+	says(t, p.must(t, "plan", "job.yaml").stdout, "3 receives smaller types: id TINYINT for BIGINT, n SMALLINT for INTEGER, f FLOAT for DOUBLE, town DICTIONARY(VARCHAR) for VARCHAR")
+	r := p.must(t, "run", "job.yaml")
+	says(t, r.stderr, "Int8 Int16 float[pyarrow] category")
+	const same = `SELECT count(*) AS n, count(DISTINCT typeof(id) || typeof(n) || typeof(f) || typeof(town)) AS kinds, any_value(typeof(id) || typeof(n) || typeof(f) || typeof(town)) AS types,
+		sum(id) AS ids, sum(n) AS ns, sum(f) AS fs FROM 'out/*.parquet'`
+	if got, want := p.query(t, same), "300|1|BIGINTINTEGERDOUBLEVARCHAR|14850|44850|3712.5"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

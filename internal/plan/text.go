@@ -91,12 +91,17 @@ func (s Stage) write(b *strings.Builder) {
 	}
 	for _, c := range s.Program.Calls {
 		line(b, "", fmt.Sprintf("%d receives %s", c.Step+1, c.Function.Receives()))
+		if len(c.Narrow) > 0 {
+			line(b, "", fmt.Sprintf("%d receives smaller types: %s (they hold %s; a chunk with another value keeps the column's own type)",
+				c.Step+1, smaller(c), "chunk "+strings.Join(c.NarrowedBy, ", ")))
+		}
 		line(b, "", fmt.Sprintf("%d returns %s (%s)", c.Step+1, typed(c.Output), c.Told))
 	}
 	switch downcast := slices.ContainsFunc(s.Steps, func(st drover.Step) bool { return st.Kind() == "downcast" }); {
-	case downcast && len(s.Program.Calls) > 0:
-		line(b, "", "downcast: without effect in this version: functions receive the columns' own types; cast: changes those (drover profile writes the step)")
-	case downcast:
+	case !downcast || slices.ContainsFunc(s.Program.Calls, func(c step.Call) bool { return len(c.Narrow) > 0 }):
+	case len(s.Program.Calls) > 0:
+		line(b, "", "downcast: no function that follows receives smaller types: the columns' own are the smallest that hold the first chunks")
+	default:
 		line(b, "", "downcast: no function follows that would receive the smaller types, and the sink's stay; cast: changes those (drover profile writes the step)")
 	}
 	if len(s.Steps) > 0 && s.Program.RowWise {
@@ -276,3 +281,12 @@ func (s Stage) dropped() []string {
 }
 
 func line(b *strings.Builder, label, text string) { b.WriteString(human.Line(label, text) + "\n") }
+
+// smaller lists the columns that a function receives in smaller types: "n SMALLINT for BIGINT".
+func smaller(c step.Call) string {
+	var list []string
+	for _, n := range c.Narrow {
+		list = append(list, fmt.Sprintf("%s %s for %s", n.Name, n.Type, c.Input[c.Input.Index(n.Name)].Type))
+	}
+	return strings.Join(list, ", ")
+}

@@ -47,6 +47,10 @@ type Call struct {
 	// Input and Output are the columns that the function takes and returns.
 	Input  drover.Schema `json:"input"`
 	Output drover.Schema `json:"output"`
+	// Narrow are those columns of Input that the function receives in a smaller type, with that type: a step downcast is before it. A chunk with a
+	// value that the type does not hold keeps Input's. NarrowedBy are the chunks that the types were found in.
+	Narrow     drover.Schema `json:"narrow,omitempty"`
+	NarrowedBy []string      `json:"narrowed_by,omitempty"`
 	// Function is what to call.
 	Function Function `json:"function"`
 	// Told says in a few words where Output comes from.

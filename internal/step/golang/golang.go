@@ -22,13 +22,16 @@ type Function struct {
 	call drover.Func
 	// output is the columns that answers must have; nil takes any.
 	output drover.Schema
+	// narrow are the columns that the function receives in a smaller type, and log is told where a chunk does not allow it.
+	narrow drover.Schema
+	log    func(line string)
 	memory memory.Allocator
 }
 
 // New returns the function that calls fn. Answers have exactly the columns of output, in its order, with types that DuckDB reads as its own;
-// any, where output is nil.
-func New(fn drover.Func, output drover.Schema) *Function {
-	return &Function{call: fn, output: output, memory: mallocator.NewMallocator()}
+// any, where output is nil. narrow are columns that fn receives in a smaller type where a chunk's values allow it; log is told where they do not.
+func New(fn drover.Func, output, narrow drover.Schema, log func(line string)) *Function {
+	return &Function{call: fn, output: output, narrow: narrow, log: log, memory: mallocator.NewMallocator()}
 }
 
 // PID implements function.Function.
@@ -43,11 +46,13 @@ func (f *Function) Call(ctx context.Context, _ function.Chunk, rows array.Record
 	if err != nil {
 		return nil, err
 	}
+	chunk = f.narrowed(chunk)
 	defer chunk.Release()
 	answer, err := f.guarded(ctx, chunk)
 	if err != nil {
 		return nil, err
 	}
+	answer = f.widened(answer)
 	defer answer.Release()
 	columns, err := f.columns(answer)
 	if err != nil {

@@ -14,6 +14,9 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/downcast"
 )
 
 //go:embed shim/target.py
@@ -48,6 +51,9 @@ type Options struct {
 	Spec             Spec
 	// Input are the columns that the function receives. Nullable false means that there are no NULLs. The rows of a chunk may have narrower types.
 	Input *arrow.Schema
+	// Narrow are those columns of Input that the function receives in a smaller type, where a chunk's values allow it: integers, FLOAT, and texts as
+	// downcast.Dictionary.
+	Narrow drover.Schema
 	// Output are the columns that it must return; nil takes them as they come.
 	Output *arrow.Schema
 	// Log receives each line of what the child's processes print, with the key of the chunk that was called for; it is called while Call runs.
@@ -89,4 +95,19 @@ func notNull(schema *arrow.Schema) []string {
 		}
 	}
 	return names
+}
+
+// narrowed spells smaller types as pyarrow does, by column.
+func narrowed(columns drover.Schema) map[string]string {
+	names := map[string]string{
+		"TINYINT": "int8", "SMALLINT": "int16", "INTEGER": "int32", "UTINYINT": "uint8", "USMALLINT": "uint16", "UINTEGER": "uint32", "FLOAT": "float32",
+		downcast.Dictionary: "dictionary",
+	}
+	types := map[string]string{}
+	for _, c := range columns {
+		if t, ok := names[c.Type]; ok {
+			types[c.Name] = t
+		}
+	}
+	return types
 }

@@ -23,7 +23,9 @@ type hello struct {
 	Input    string   `json:"input"`
 	Output   string   `json:"output"`
 	NotNull  []string `json:"not_null"`
-	Threads  int      `json:"threads"`
+	// Narrow are pyarrow's names of smaller types, by column; "dictionary" is a text whose values are kept once.
+	Narrow  map[string]string `json:"narrow"`
+	Threads int               `json:"threads"`
 	// Requirements are checked before anything is loaded.
 	Requirements []string `json:"requirements"`
 	// Keep is how large memory may be that is used again, in bytes; 0 means no bound.

@@ -197,7 +197,7 @@ class Child:
         pa.set_cpu_count(self.threads)
         pa.set_io_thread_count(1)
         self.mode = hello["dtypes"] or "auto"
-        self.not_null = set(hello["not_null"])
+        self.not_null, self.narrow = set(hello["not_null"]), hello["narrow"] or {}
         self.output = decode_schema(hello["output"])
         self.rows, self.answers, self.owner = Rows(), Answers(hello["keep"]), os.getpid()
         schema = decode_schema(hello["input"])
@@ -212,7 +212,7 @@ class Child:
         }
 
     def call(self, chunk, given, descriptor):
-        table = self.rows.table(given, descriptor)
+        table = narrowed(self.rows.table(given, descriptor), self.narrow)
         frame = to_frame(table, self.not_null, self.frame, self.mode, self.threads)
         del table
         try:

@@ -117,6 +117,38 @@ def has_type(t, test):
     return any(has_type(t.field(i).type, test) for i in range(getattr(t, "num_fields", 0)))
 
 
+def narrowed(table, types):
+    """The table with columns in smaller types, as far as they hold every value; of others it prints how many they do not hold."""
+    for i, field in enumerate(table.schema):
+        wanted = types.get(field.name)
+        if wanted is None:
+            continue
+        column, beyond = narrow(table.column(i), wanted)
+        if beyond:
+            print(f"column {field.name} is {field.type} for this chunk, not {wanted}: {beyond}")
+        else:
+            table = table.set_column(i, field.with_type(column.type), column)
+    return table
+
+
+MOST_CATEGORIES = 1 << 16
+
+
+def narrow(column, wanted):
+    """The column in a smaller type, or what it does not hold."""
+    pc = pa.compute
+    if wanted == "dictionary":
+        column = pc.dictionary_encode(column)
+        distinct = len(column.chunk(0).dictionary) if column.num_chunks else 0
+        return column, f"it has {distinct} different texts" if distinct > MOST_CATEGORIES else ""
+    smaller = column.cast(wanted, safe=False)
+    changed = pc.not_equal(smaller.cast(column.type), column)
+    if wanted == "float32":
+        changed = pc.and_not(changed, pc.is_nan(column))
+    lost = pc.sum(changed).as_py() or 0
+    return smaller, f"{lost} of its values do not fit" if lost else ""
+
+
 def to_frame(table, not_null, frame, mode, threads):
     if frame == "pyarrow":
         return table.combine_chunks()
