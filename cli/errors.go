@@ -179,7 +179,7 @@ func (f runErrors) text() string {
 				fmt.Fprintf(&b, "  and %s more (--json has them all)\n", human.Plural(int64(len(group)-i), "chunk"))
 				break
 			}
-			fmt.Fprintf(&b, "  chunk     %s · %s\n", human.Key(c.Key), c.tries())
+			fmt.Fprintf(&b, "  chunk     %s · %s\n", human.Key(c.Key), monitor.Tries(c.Attempts, c.Losses, c.Error))
 		}
 	}
 	if f.Retry != "" {
@@ -198,22 +198,6 @@ func (f runErrors) brokenText() string {
 	}
 	fmt.Fprintf(&b, "\n%s\n", human.Line("check them again", f.Retry))
 	return b.String()
-}
-
-// tries says how often the chunk was tried alone.
-func (c chunkError) tries() string {
-	var parts []string
-	if c.Attempts > 0 || c.Losses == 0 {
-		parts = append(parts, human.Plural(int64(c.Attempts), "attempt"))
-	}
-	if c.Losses > 0 {
-		what := " that lost the worker"
-		if c.Error != nil && c.Error.Kind == drover.Overrun {
-			what = " that overran the memory"
-		}
-		parts = append(parts, human.Plural(int64(c.Losses), "attempt")+what)
-	}
-	return strings.Join(parts, ", ")
 }
 
 // values are what differs between messages that say the same of several chunks: 'n/a', 10016.

@@ -170,7 +170,7 @@ func TestErrorsSayHowOftenAChunkWasTried(t *testing.T) {
 		"1 attempt that overran the memory":          {Losses: 1, Error: overran},
 		"2 attempts, 1 attempt that lost the worker": {Attempts: 2, Losses: 1, Error: lost},
 	} {
-		if got := c.tries(); got != want {
+		if got := monitor.Tries(c.Attempts, c.Losses, c.Error); got != want {
 			t.Errorf("%+v: %q, want %q", c, got, want)
 		}
 	}

@@ -87,8 +87,10 @@ type ChunkFailed struct {
 	By    string        `json:"by,omitempty"`
 	Key   string        `json:"key"`
 	Error *drover.Error `json:"error"`
-	// Attempts is how often the chunk was tried, and Final says that it is not tried again in this run.
+	// Attempts is how often the chunk failed alone, and Losses how often it lost its worker, or overran its memory, alone. Final says that it is not tried
+	// again in this run.
 	Attempts int  `json:"attempts"`
+	Losses   int  `json:"losses,omitempty"`
 	Final    bool `json:"final"`
 }
 

@@ -173,3 +173,12 @@ func TestWhatATerminalWouldObeyIsShownEscaped(t *testing.T) {
 		t.Errorf("%d bytes for one chunk", len(out))
 	}
 }
+
+func TestAChunkThatLostItsWorkersIsToldApartFromOneThatFailed(t *testing.T) {
+	out := show(Options{}, ChunkFailed{Key: "10016", Losses: 3, Final: true, Error: &drover.Error{
+		Kind: drover.Lost, Field: "steps[0].python", Message: "step 1 (python): clean.py:clean: the Python process died (exit status 7)",
+	}}, Ended{Run: "r-k3f9", State: "failed", Total: 1, Failed: 1})
+	if want := "  10016             step 1 (python): clean.py:clean: the Python process died (exit status 7) · 3 attempts that lost the worker\n"; !strings.Contains(out, want) {
+		t.Errorf("%s\nlacks %s", out, want)
+	}
+}

@@ -112,7 +112,7 @@ func (s *story) failed(e ChunkFailed) {
 		s.unshown++
 		return
 	}
-	text := "  " + Failure(e.By, e.Key, e.Error, e.Attempts)
+	text := "  " + failure(e)
 	if e.Error != nil && e.Error.Kind == drover.Overrun && e.Error.Hint != "" {
 		// The same command would end the same way: this one needs another flag.
 		text += fmt.Sprintf("\n  %-16s  %s", "", human.Printable(e.Error.Hint))
@@ -120,24 +120,40 @@ func (s *story) failed(e ChunkFailed) {
 	s.failures = append(s.failures, text)
 }
 
-// Failure describes a failed chunk on one line: "zip_code=10016  step 2 (set): could not convert 'n/a' · 1 attempt".
-func Failure(by, key string, err *drover.Error, attempts int) string {
-	where := human.Key(key)
-	if by != "" {
-		where = human.Printable(by) + "=" + where
+// failure describes a failed chunk on one line: "zip_code=10016  step 2 (set): could not convert 'n/a' · 1 attempt".
+func failure(e ChunkFailed) string {
+	where := human.Key(e.Key)
+	if e.By != "" {
+		where = human.Printable(e.By) + "=" + where
 	}
 	what := "unknown error"
-	if err != nil {
-		what = OneLine(err)
+	if e.Error != nil {
+		what = OneLine(e.Error)
 	}
-	return fmt.Sprintf("%-16s  %s · %s", where, what, human.Plural(int64(attempts), "attempt"))
+	return fmt.Sprintf("%-16s  %s · %s", where, what, Tries(e.Attempts, e.Losses, e.Error))
+}
+
+// Tries says how often a chunk was tried alone, and how it went: "3 attempts that lost the worker".
+func Tries(attempts, losses int, err *drover.Error) string {
+	var parts []string
+	if attempts > 0 || losses == 0 {
+		parts = append(parts, human.Plural(int64(attempts), "attempt"))
+	}
+	if losses > 0 {
+		what := " that lost the worker"
+		if err != nil && err.Kind == drover.Overrun {
+			what = " that overran the memory"
+		}
+		parts = append(parts, human.Plural(int64(losses), "attempt")+what)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // OneLine is an error's place, message and sample on one line. DuckDB's own messages have several.
 func OneLine(err *drover.Error) string {
 	text := err.Error()
-	// A failure of the data names its step in its own words.
-	if err.Field != "" && err.Kind != drover.Data && !strings.HasPrefix(text, err.Field) {
+	// A failure of the data names its step in its own words, and so do some others.
+	if err.Field != "" && err.Kind != drover.Data && !strings.HasPrefix(text, err.Field) && !strings.HasPrefix(text, "step ") {
 		text = err.Field + ": " + text
 	}
 	if err.Sample != "" && !strings.Contains(text, err.Sample) {

@@ -309,7 +309,7 @@ func (r *runner) showFailed(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read the failed chunks: %w", err)
 		}
-		r.events.send(monitor.ChunkFailed{By: r.by(c.Stage), Key: c.Key, Error: c.Error, Attempts: c.Attempts, Final: true})
+		r.events.send(monitor.ChunkFailed{By: r.by(c.Stage), Key: c.Key, Error: c.Error, Attempts: c.Attempts, Losses: c.Losses, Final: true})
 	}
 	return nil
 }

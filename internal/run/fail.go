@@ -51,9 +51,16 @@ func (p *pool) fail(ctx context.Context, task ledger.Task, cause error, granted 
 	if f.Verdict == ledger.Release || len(task.Chunks) > 1 {
 		return
 	}
-	p.events.send(monitor.ChunkFailed{
-		By: p.by(p.number), Key: task.Chunks[0].Key, Error: e, Attempts: task.Attempts + 1, Final: f.Verdict == ledger.Final,
-	})
+	told := monitor.ChunkFailed{
+		By: p.by(p.number), Key: task.Chunks[0].Key, Error: e, Attempts: task.Attempts, Losses: task.Losses, Final: f.Verdict == ledger.Final,
+	}
+	if f.Counts {
+		told.Attempts++
+	}
+	if f.Lost {
+		told.Losses++
+	}
+	p.events.send(told)
 	if f.Verdict == ledger.Final {
 		p.events.failed()
 		p.countErrors(ctx)
