@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/ledger"
 )
 
@@ -26,8 +28,17 @@ type modelRuns struct {
 	until    int // tick at which the holder's lease ends
 	lease    int // in ticks, as Begin was told
 	left     int // chunks that are not finished
+	chunks   []modelKey
 	machines map[string]int
 	deserted int
+	// loaded is what finished runs have loaded: chunk: {new_keys: true} loads nothing else (exactness.md 21).
+	loaded map[string][]string // by run
+}
+
+// modelKey is a chunk of the current run. A split one is loaded by its parts.
+type modelKey struct {
+	key         string
+	done, split bool
 }
 
 // testRunModel runs the model beside the ledger.
@@ -37,13 +48,14 @@ func testRunModel(t *testing.T, fixture Fixture) {
 	jobs := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		jobs++
-		m := &modelRuns{h: h, drivers: drivers, job: fmt.Sprintf("lives %d", jobs), seen: make([]string, len(drivers)), machines: map[string]int{}}
+		m := &modelRuns{h: h, drivers: drivers, job: fmt.Sprintf("lives %d", jobs), seen: make([]string, len(drivers)), machines: map[string]int{}, loaded: map[string][]string{}}
 		rt.Repeat(map[string]func(*rapid.T){
 			"begin":   func(rt *rapid.T) { m.begin(t, rt) },
 			"plan":    func(rt *rapid.T) { m.plan(t, rt) },
 			"start":   func(rt *rapid.T) { m.start(t, rt) },
 			"renew":   func(rt *rapid.T) { m.renew(t, rt) },
 			"work":    func(rt *rapid.T) { m.work(t, rt) },
+			"split":   func(rt *rapid.T) { m.split(t, rt) },
 			"publish": func(rt *rapid.T) { m.publish(t, rt) },
 			"reopen":  func(rt *rapid.T) { m.reopen(t, rt) },
 			"close":   func(rt *rapid.T) { m.end(t, rt) },
@@ -118,18 +130,53 @@ func (m *modelRuns) begin(t *testing.T, rt *rapid.T) {
 		m.deserted++
 	}
 	m.uid, m.state, m.holder, m.lease, m.until, m.left, m.machines = run.UID, ledger.Planned, name, lease, m.now+lease, 0, map[string]int{}
+	m.chunks = nil
+	if rapid.Bool().Draw(rt, "goes on") { // a run that gets far would be rare
+		m.planBy(t, rt, name, run.UID, l, true)
+		m.startBy(t, rt, name, run.UID, l, true)
+		for i := range m.seen {
+			m.seen[i] = run.UID
+		}
+	}
 }
 
 func (m *modelRuns) plan(t *testing.T, rt *rapid.T) {
 	name, uid, l, current := m.known(rt)
-	err := l.AddChunks(t.Context(), uid, name, 0, numbered(2))
-	if allowed(rt, err, current && m.state == ledger.Planned && m.holder == name) {
-		m.left, m.until = 2, m.now+m.lease
+	m.planBy(t, rt, name, uid, l, current)
+}
+
+func (m *modelRuns) planBy(t *testing.T, rt *rapid.T, name, uid string, l ledger.Ledger, current bool) {
+	var fresh []connector.Chunk
+	var chunks []modelKey
+	loaded := m.keys()
+	for i := range 2*len(loaded) + 2 { // keys come into being as time goes by
+		if key := fmt.Sprintf("k%d", i); !slices.Contains(loaded, key) && len(fresh) < 2 {
+			fresh = append(fresh, connector.Chunk{ID: int64(len(fresh)), Key: key})
+			chunks = append(chunks, modelKey{key: key})
+		}
 	}
+	err := l.AddChunks(t.Context(), uid, name, 0, listed(fresh...))
+	if allowed(rt, err, current && m.state == ledger.Planned && m.holder == name) {
+		m.left, m.chunks, m.until = 2, chunks, m.now+m.lease
+	}
+}
+
+// keys is what finished runs have loaded, in order, each once for every run that did.
+func (m *modelRuns) keys() []string {
+	var all []string
+	for _, keys := range m.loaded {
+		all = append(all, keys...)
+	}
+	slices.Sort(all)
+	return all
 }
 
 func (m *modelRuns) start(t *testing.T, rt *rapid.T) {
 	name, uid, l, current := m.known(rt)
+	m.startBy(t, rt, name, uid, l, current)
+}
+
+func (m *modelRuns) startBy(t *testing.T, rt *rapid.T, name, uid string, l ledger.Ledger, current bool) {
 	if allowed(rt, l.Start(t.Context(), uid, name, nil), current && m.state == ledger.Planned && m.holder == name) {
 		m.state, m.holder = ledger.Open, ""
 	}
@@ -147,22 +194,53 @@ func (m *modelRuns) renew(t *testing.T, rt *rapid.T) {
 // work finishes what is left of an open run.
 func (m *modelRuns) work(t *testing.T, rt *rapid.T) {
 	name, uid, l, current := m.known(rt)
-	task, err := l.Claim(t.Context(), uid, ledger.Want{Worker: name, Lease: tick})
-	if !current || m.state != ledger.Open {
-		if len(task.Chunks) > 0 {
-			rt.Fatalf("chunks of a run that is %s", m.state)
+	done := 0
+	for {
+		task, err := l.Claim(t.Context(), uid, ledger.Want{Worker: name, Lease: tick})
+		if !current || m.state != ledger.Open {
+			if len(task.Chunks) > 0 {
+				rt.Fatalf("chunks of a run that is %s", m.state)
+			}
+			return
 		}
-		return
-	}
-	if err != nil || len(task.Chunks) != m.left {
-		rt.Fatalf("claimed %d of %d chunks: %v", len(task.Chunks), m.left, err)
-	}
-	if m.left > 0 {
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if len(task.Chunks) == 0 {
+			break
+		}
 		if err := l.Finish(t.Context(), uid, task.Token, receipts(task)); err != nil {
 			rt.Fatal(err)
 		}
+		done += len(task.Chunks)
+	}
+	if done != m.left {
+		rt.Fatalf("finished %d of %d chunks", done, m.left)
 	}
 	m.left = 0
+	for i := range m.chunks {
+		m.chunks[i].done = true
+	}
+}
+
+// split replaces a chunk of an open run by two.
+func (m *modelRuns) split(t *testing.T, rt *rapid.T) {
+	name, uid, l, current := m.known(rt)
+	if !current || m.state != ledger.Open || m.left == 0 || len(m.chunks) > 6 {
+		rt.Skip("nothing to split")
+	}
+	task, err := l.Claim(t.Context(), uid, ledger.Want{Worker: name, Lease: tick, MaxChunks: 1})
+	if err != nil || len(task.Chunks) != 1 {
+		rt.Fatalf("claimed %d chunks: %v", len(task.Chunks), err)
+	}
+	whole := &m.chunks[task.Chunks[0].ID]
+	parts := []connector.Chunk{{Key: whole.key + " a"}, {Key: whole.key + " b"}}
+	if err := l.SplitChunk(t.Context(), uid, task.Token, parts); err != nil {
+		rt.Fatal(err)
+	}
+	whole.split = true
+	m.chunks = append(m.chunks, modelKey{key: parts[0].Key}, modelKey{key: parts[1].Key})
+	m.left++
 }
 
 func (m *modelRuns) publish(t *testing.T, rt *rapid.T) {
@@ -184,29 +262,34 @@ func (m *modelRuns) publish(t *testing.T, rt *rapid.T) {
 func (m *modelRuns) reopen(t *testing.T, rt *rapid.T) {
 	_, uid, l, current := m.known(rt)
 	err := l.Reopen(t.Context(), uid, 0, []int64{0, 1}, "gone")
-	if allowed(rt, err, current && (m.state == ledger.Open || m.state == ledger.Publishing)) && m.left < m.chunks(t, rt) {
-		m.left, m.state, m.holder = m.chunks(t, rt), ledger.Open, ""
+	if !allowed(rt, err, current && (m.state == ledger.Open || m.state == ledger.Publishing)) {
+		return
 	}
-}
-
-// chunks is how many chunks the current run has, of which the model keeps only those that are left.
-func (m *modelRuns) chunks(t *testing.T, rt *rapid.T) int {
-	totals, err := m.drivers[0].Totals(t.Context(), m.uid, 0)
-	if err != nil {
-		rt.Fatal(err)
+	for i := range min(2, len(m.chunks)) {
+		if c := &m.chunks[i]; c.done && !c.split {
+			c.done = false
+			m.left++
+			m.state, m.holder = ledger.Open, ""
+		}
 	}
-	return int(totals.Total())
 }
 
 func (m *modelRuns) end(t *testing.T, rt *rapid.T) {
 	_, uid, l, current := m.known(rt)
-	state := rapid.SampledFrom([]ledger.RunState{ledger.Finished, ledger.Failed, ledger.Abandoned}).Draw(rt, "state")
+	state := rapid.SampledFrom([]ledger.RunState{ledger.Finished, ledger.Finished, ledger.Failed, ledger.Abandoned}).Draw(rt, "state")
 	err := l.Close(t.Context(), uid, state, "")
 	if err != nil && (current || !errors.Is(err, ledger.ErrNotFound)) {
 		rt.Fatal(err)
 	}
 	if !current || m.state == ledger.Finished || m.state == ledger.Abandoned || m.state == ledger.Failed && state != ledger.Abandoned {
 		return // over already
+	}
+	if state == ledger.Finished {
+		for _, c := range m.chunks {
+			if c.done || c.split {
+				m.loaded[uid] = append(m.loaded[uid], c.key)
+			}
+		}
 	}
 	m.state, m.holder, m.machines = state, "", map[string]int{}
 }
@@ -267,11 +350,28 @@ func (m *modelRuns) forget(t *testing.T, rt *rapid.T) {
 	}
 	if allowed(rt, l.Forget(t.Context(), uid), m.state == ledger.Finished || m.state == ledger.Abandoned) {
 		m.uid, m.machines = "", map[string]int{}
+		delete(m.loaded, uid)
 	}
 }
 
 // compare asserts that the ledger shows what the model believes.
 func (m *modelRuns) compare(t *testing.T, rt *rapid.T) {
+	var keys []string
+	for run, err := range m.drivers[0].History(t.Context(), ledger.Past{Job: m.job, States: []ledger.RunState{ledger.Finished}}) {
+		if err != nil {
+			rt.Fatal(err)
+		}
+		for c, err := range m.drivers[0].Chunks(t.Context(), run.UID, ledger.ChunkFinished, ledger.Split) {
+			if err != nil {
+				rt.Fatal(err)
+			}
+			keys = append(keys, c.Key)
+		}
+	}
+	slices.Sort(keys)
+	if want := m.keys(); !slices.Equal(keys, want) {
+		rt.Fatalf("finished runs have loaded %q, want %q", keys, want)
+	}
 	if m.uid == "" {
 		return
 	}
