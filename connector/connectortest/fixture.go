@@ -102,6 +102,7 @@ func (fixed) Close() error { return nil }
 // run is one run against a sink, with a map in the place of the ledger.
 type run struct {
 	t       *testing.T
+	session *duck.Session
 	sink    connector.Sink
 	id      connector.Run
 	output  drover.Schema
@@ -144,7 +145,9 @@ func begin(t *testing.T, d connector.Definition, spec drover.Sink, output drover
 func (r *run) attempt(chunks []connector.Chunk, rowWise bool) ([]connector.Receipt, error) {
 	r.t.Helper()
 	r.token++
-	s := session(r.t)
+	if r.session == nil {
+		r.session = session(r.t)
+	}
 	program := step.Program{SQL: "SELECT * FROM " + step.Input(), RowWise: rowWise}
 	a := connector.Attempt{Run: r.id, Token: r.token, Chunks: chunks}
 	return r.sink.Write(r.t.Context(), a, func(_ context.Context, remaining []connector.Chunk) (connector.Input, error) {
@@ -153,7 +156,7 @@ func (r *run) attempt(chunks []connector.Chunk, rowWise bool) ([]connector.Recei
 			f = append(f, r.selects[c.ID])
 		}
 		return connector.Input{
-			Session: s, Relation: f, Program: program, Source: r.output, Output: r.output,
+			Session: r.session, Relation: f, Program: program, Source: r.output, Output: r.output,
 			Progress:   func(_, _, _, _ int64) {},
 			PeakMemory: func() int64 { return 1 << 20 },
 		}, nil

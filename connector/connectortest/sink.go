@@ -52,6 +52,7 @@ func Sink(t *testing.T, c SinkCase) {
 		"StagedRowsAreReadBack":               stagedRows,
 		"Rule8AChunkNeverLandsBesideItsParts": lateWhole,
 		"Rule8AChunkThatCommittedIsNotSplit":  committedWhole,
+		"AnyOrderOfClaimsSplitsAndZombies":    anyOrder,
 		"IdentityIsStable":                    sinkIdentity,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, c) })

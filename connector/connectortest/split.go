@@ -64,7 +64,7 @@ func committedWhole(t *testing.T, c SinkCase) {
 func (r *run) part(id int64) {
 	r.t.Helper()
 	n := int64(len(r.chunks))
-	for i, where := range []string{"id % 2 = 0", "id % 2 <> 0"} {
+	for i, where := range []string{"(id % 2 = 0) IS TRUE", "(id % 2 = 0) IS NOT TRUE"} {
 		r.selects = append(r.selects, "SELECT * FROM ("+r.selects[id]+") WHERE "+where)
 		r.chunks = append(r.chunks, connector.Chunk{ID: n + int64(i), Key: where})
 	}
