@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sys/unix"
 
 	"github.com/droverdata/drover/internal/pgtest"
@@ -19,16 +21,16 @@ type fault struct {
 	strike func(t *testing.T)
 }
 
-// draw draws the round's faults. The first kind follows from the seed, so that a few rounds in a row have them all.
+// draw draws the round's faults. The first kind follows from the seed, so that twenty rounds in a row have them all, and with different jobs.
 func (r *round) draw() []fault {
 	kinds := []func() fault{
-		r.killDriver, r.killWorker, r.endSession, r.killServer, r.stallLink, r.cutLink, r.sleepMachine, r.fillDisk, r.stopWorker,
+		r.killDriver, r.killWorker, r.endSession, r.killServer, r.stallLink, r.cutLink, r.sleepMachine, r.fillDisk, r.stopWorker, r.killBackend,
 	}
 	var faults []fault
 	for i, n := 0, 1+r.rng.IntN(3); i < n; i++ {
 		k := r.rng.IntN(len(kinds))
 		if i == 0 {
-			k = r.seed % len(kinds)
+			k = (r.seed + r.seed/len(faultJobs())) % len(kinds)
 		}
 		f := kinds[k]()
 		f.after = float64(i)/float64(n) + r.rng.Float64()/float64(n)
@@ -88,6 +90,32 @@ func (r *round) endSession() fault {
 	db, name := either(r, r.ledger, r.target)
 	return fault{name: "some sessions at " + name + " are ended", strike: func(t *testing.T) {
 		rowsOf(t, db, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'drover%' AND random() < 0.5`)
+	}}
+}
+
+// killBackend kills one process of a server, which then gives up all others and recovers.
+func (r *round) killBackend() fault {
+	db, name := either(r, r.ledger, r.target)
+	return fault{name: "a session at " + name + " is killed with its process", strike: func(t *testing.T) {
+		witness, err := pgx.Connect(t.Context(), db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer witness.Close(t.Context()) //nolint:errcheck // its server is killed
+		var pid int
+		err = witness.QueryRow(t.Context(), `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'drover%' ORDER BY random() LIMIT 1`).Scan(&pid)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		signal(pid, syscall.SIGKILL)
+		eventually(t, "the server notices", func() bool { return witness.Ping(t.Context()) != nil })
+		eventually(t, "it has recovered", func() bool {
+			conn, err := pgx.Connect(t.Context(), db)
+			return err == nil && conn.Close(t.Context()) == nil
+		})
 	}}
 }
 
