@@ -44,6 +44,8 @@ type Opened struct {
 	Memory int64 `json:"memory_bytes"`
 	// Resumed says that the run was there before this process, which takes it up or joins another one in it.
 	Resumed bool `json:"resumed"`
+	// Beside is how many other drivers are at work on it.
+	Beside int `json:"beside,omitempty"`
 	// FinishedBefore of Chunks were finished when this process came.
 	FinishedBefore int64     `json:"finished_before"`
 	Chunks         int64     `json:"chunks"`

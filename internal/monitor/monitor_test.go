@@ -182,3 +182,13 @@ func TestAChunkThatLostItsWorkersIsToldApartFromOneThatFailed(t *testing.T) {
 		t.Errorf("%s\nlacks %s", out, want)
 	}
 }
+
+func TestAJoinIsToldApartFromAResume(t *testing.T) {
+	opened := Opened{Run: "r-k3f9", Ledger: "x", Workers: 1, Chunks: 50, FinishedBefore: 12, Resumed: true}
+	for beside, want := range map[int]string{0: "resuming          run r-k3f9 of ", 1: ": 1 machine at work, 12 of 50 chunks finished\n", 2: "joining           run r-k3f9 of "} {
+		opened.Beside = beside
+		if out := show(Options{}, opened); !strings.Contains(out, want) {
+			t.Errorf("%s\nlacks %s", out, want)
+		}
+	}
+}

@@ -94,8 +94,12 @@ func cut(text string, most int) string {
 func (s *story) opened(e Opened) []string {
 	var lines []string
 	if e.Resumed {
-		lines = append(lines, human.Line("resuming", fmt.Sprintf("run %s of %s: %s of %s finished",
-			e.Run, e.StartedAt.Local().Format("Jan 2 15:04"), human.Count(e.FinishedBefore), human.Plural(e.Chunks, "chunk"))))
+		label, others := "resuming", ""
+		if e.Beside > 0 {
+			label, others = "joining", human.Plural(int64(e.Beside), "machine")+" at work, "
+		}
+		lines = append(lines, human.Line(label, fmt.Sprintf("run %s of %s: %s%s of %s finished",
+			e.Run, e.StartedAt.Local().Format("Jan 2 15:04"), others, human.Count(e.FinishedBefore), human.Plural(e.Chunks, "chunk"))))
 	}
 	text := "ledger " + e.Ledger + " · " + human.Plural(int64(e.Workers), "worker") + ", up to " + human.Memory(e.Memory)
 	if e.DryRun {

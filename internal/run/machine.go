@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/machine"
 )
 
 // leaveTimeout bounds what a driver that ends spends on saying so.
@@ -70,4 +71,22 @@ func (p *pool) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
 	_ = p.ledger.Leave(ctx, p.run.UID, p.driver)
+}
+
+// beside counts the other drivers that are at work on the run, to tell it: where the ledger does not say, none are told of.
+func (r *runner) beside(ctx context.Context) (n int) {
+	if !r.resumed {
+		return 0
+	}
+	machines, err := r.ledger.Machines(ctx, r.run.UID)
+	if err != nil {
+		return 0
+	}
+	for _, m := range machines {
+		d, ok := machine.ParseDriver(m.Driver)
+		if m.Driver != r.driver && m.Silent < r.o.Lease && !(ok && d.Gone()) {
+			n++
+		}
+	}
+	return n
 }

@@ -50,7 +50,7 @@ func (r *runner) process(ctx context.Context, stage int) (end, error) {
 	var begun monitor.Event = monitor.Merging{Chunks: totals.Total(), FinishedBefore: totals.Chunks[ledger.ChunkFinished]}
 	if stage == 0 {
 		begun = monitor.Opened{
-			Run: r.run.ID, Ledger: r.o.LedgerName, Workers: slots, Memory: r.o.Memory, Resumed: r.resumed,
+			Run: r.run.ID, Ledger: r.o.LedgerName, Workers: slots, Memory: r.o.Memory, Resumed: r.resumed, Beside: r.beside(ctx),
 			FinishedBefore: totals.Chunks[ledger.ChunkFinished], Chunks: totals.Total(), StartedAt: r.run.StartedAt, DryRun: r.o.DryRun,
 		}
 	}
