@@ -39,8 +39,9 @@ test: ## run every test, with a real Postgres and a PgBouncer that are found or 
 	$(GO) test -race -timeout $(TEST_TIMEOUT) $(RACE)
 
 .PHONY: soak
-soak: ## 200 rounds of faults, then 10,000 tasks in one worker, whose memory must stay flat (half an hour)
+soak: ## 200 rounds of faults, a kill at every point, then 10,000 tasks in one worker, whose memory must stay flat (an hour)
 	DROVER_FAULT_ROUNDS=200 $(GO) test -count=1 -timeout 60m -v -run '^TestFaults$$' ./internal/e2e
+	DROVER_KILL_STRIDE=1 $(GO) test -count=1 -timeout 60m -v -run '^TestKillNine$$' ./internal/e2e
 	DROVER_SOAK=10000 $(GO) test -count=1 -timeout $(TEST_TIMEOUT) -v -run MemoryOfAWorker ./internal/worker
 
 .PHONY: interop

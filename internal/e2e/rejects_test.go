@@ -174,7 +174,7 @@ func TestKillNineLeavesEachRejectOnce(t *testing.T) {
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			s.killedEverywhere(t, 3) // TestKillNine is about each point
+			s.killedEverywhere(t, 1, 3) // TestKillNine is about each point
 		})
 	}
 }

@@ -127,5 +127,5 @@ func TestSumEqualsSourceAfterKillNine(t *testing.T) {
 	s := postgresScenario("replace")
 	s.job = strings.Replace(s.job, "  - filter: active\n", "", 1)
 	s = expecting(s, "[{sum_equals_source: [id, amount]}]")
-	s.killedEverywhere(t, 15)
+	s.killedEverywhere(t, 1, 15)
 }
