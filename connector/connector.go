@@ -337,6 +337,13 @@ type Recounter interface {
 	Recount()
 }
 
+// Ranger is a Source that knows the range of a column without handing over its rows. It is optional.
+type Ranger interface {
+	// Range returns the lowest and the highest value of a column of whole numbers, as of now; false where that is not known, or the relations
+	// cannot leave out rows by the column anyway (Narrower).
+	Range(ctx context.Context, column string) (low, high int64, ok bool)
+}
+
 // ServerTimer is a Relation whose rows a server makes. It is optional.
 type ServerTimer interface {
 	// ServerTime returns how long the server takes to make the rows of the relation's one chunk, without sending them.

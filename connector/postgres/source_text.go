@@ -21,7 +21,28 @@ func (s *source) AsText(ctx context.Context, columns []string) (drover.Source, e
 			list[i] += "::text AS " + quote(c.name)
 		}
 	}
-	return &Source{URL: s.spec.URL, Query: "SELECT " + strings.Join(list, ", ") + " FROM " + s.from(d)}, nil
+	return &Source{URL: s.spec.URL, Query: "SELECT " + strings.Join(list, ", ") + " FROM " + s.from(d), plain: d.stored()}, nil
+}
+
+// stored reports whether the source is a table that holds its rows itself.
+func (d *description) stored() bool {
+	return d.table != nil && slices.Contains([]string{"r", "p", "m"}, d.table.kind)
+}
+
+// Range implements connector.Ranger.
+func (s *source) Range(ctx context.Context, column string) (low, high int64, ok bool) {
+	d, err := s.describe(ctx)
+	if err != nil || !d.stored() && !s.spec.plain || find(d.columns, column) == nil {
+		return 0, 0, false
+	}
+	conn, err := s.begin(ctx, "")
+	if err != nil {
+		return 0, 0, false
+	}
+	defer s.end(ctx, conn)
+	name := "q." + quote(column)
+	err = conn.QueryRow(ctx, "SELECT min("+name+")::int8, max("+name+")::int8 FROM "+s.from(d)).Scan(&low, &high)
+	return low, high, err == nil // NULL, of a table without rows, is no int64
 }
 
 // Untyped implements connector.Texter.

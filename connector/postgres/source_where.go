@@ -14,7 +14,7 @@ import (
 // mean anything else than DuckDB is left to the program.
 func (r *relation) Narrow(conditions []step.Condition) {
 	// Rows of a spool are in a file already. Behind a view or a query, a condition may be evaluated before those that keep it from failing.
-	if r.spool != nil || r.about.table == nil || !slices.Contains([]string{"r", "p", "m"}, r.about.table.kind) {
+	if r.spool != nil || !r.about.stored() && !r.src.spec.plain {
 		return
 	}
 	for _, c := range conditions {

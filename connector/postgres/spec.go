@@ -43,6 +43,8 @@ type Source struct {
 	Query string `json:"query,omitempty"`
 	// StatementTimeout is how long a statement that reads may take; 0 means no bound. It is not part of a job's meaning.
 	StatementTimeout time.Duration `json:"statement_timeout,omitempty" unit:"age"`
+	// plain says that Query is no more than columns of a table: it does not matter in which order conditions are evaluated.
+	plain bool
 }
 
 // Table reads a table.

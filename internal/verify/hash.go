@@ -8,6 +8,7 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/step"
 )
 
 // buckets is into how many parts the keys are hashed: 3 changed rows of 10 million leave some 500 to compare, and the counts of both sides take a
@@ -64,9 +65,9 @@ func (c *comparison) columns(s *side) []string {
 	return list
 }
 
-// scan runs a statement over all rows of a side.
-func (c *comparison) scan(ctx context.Context, s *side, statement func(relation string) string) error {
-	rows, err := s.rows(ctx, c.s, c.columns(s))
+// scan runs a statement over all rows of a side. The side may leave out rows that do not meet where.
+func (c *comparison) scan(ctx context.Context, s *side, where []step.Condition, statement func(relation string) string) error {
+	rows, err := s.rows(ctx, c.s, c.columns(s), where)
 	if err == nil && c.within != nil && s == c.l {
 		rows = c.limited(rows)
 	}
@@ -81,26 +82,39 @@ func (c *comparison) scan(ctx context.Context, s *side, statement func(relation 
 
 // hash counts and hashes the rows of both sides by bucket, and finds the buckets that differ.
 func (c *comparison) hash(ctx context.Context) error {
+	c.span = c.findSpan(ctx)
+	block, sets := "NULL::INTEGER", "(b, g)"
+	if c.span != nil {
+		block, sets = c.span.block(), "(b), (g)"
+	}
 	for _, s := range []*side{c.l, c.r} {
-		err := c.scan(ctx, s, func(rows string) string {
-			return fmt.Sprintf("CREATE TABLE %s%s AS SELECT %s AS b, count(*) AS n, sum(%s) AS h FROM %s GROUP BY ALL",
-				hashes, s.which, c.bucket(), c.rowHash(), c.formed(s, rows))
+		err := c.scan(ctx, s, nil, func(rows string) string {
+			return fmt.Sprintf("CREATE TABLE %s%s AS SELECT b, g, count(*) AS n, sum(h) AS h FROM (SELECT %s AS b, %s AS g, %s AS h FROM %s) GROUP BY GROUPING SETS (%s)",
+				hashes, s.which, c.bucket(), block, c.rowHash(), c.formed(s, rows), sets)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	err := c.s.Exec(ctx, fmt.Sprintf(`CREATE TABLE %[1]s AS SELECT b FROM %[2]sleft AS l FULL JOIN %[2]sright AS r USING (b)
+	err := c.s.Exec(ctx, fmt.Sprintf(`CREATE TABLE %[1]s AS SELECT coalesce(l.b, r.b) AS b, coalesce(l.g, r.g) AS g
+		FROM %[2]sleft AS l FULL JOIN %[2]sright AS r ON coalesce(l.b, -9) = coalesce(r.b, -9) AND coalesce(l.g, -9) = coalesce(r.g, -9)
 		WHERE l.n IS DISTINCT FROM r.n OR l.h IS DISTINCT FROM r.h`, differs, hashes))
 	if err != nil {
 		return fmt.Errorf("compare the hashes: %w", err)
 	}
-	counts, err := c.numbers(ctx, fmt.Sprintf("SELECT (SELECT coalesce(sum(n), 0) FROM %[1]sleft), (SELECT coalesce(sum(n), 0) FROM %[1]sright), (SELECT count(*) FROM %[2]s)", hashes, differs))
+	counts, err := c.numbers(ctx, fmt.Sprintf("SELECT (SELECT coalesce(sum(n), 0) FROM %[1]sleft WHERE b IS NOT NULL), (SELECT coalesce(sum(n), 0) FROM %[1]sright WHERE b IS NOT NULL), (SELECT count(b) FROM %[2]s)", hashes, differs))
 	if err != nil {
 		return err
 	}
 	c.found.Left.Rows, c.found.Right.Rows, c.found.buckets = counts[0], counts[1], counts[2]
-	return nil
+	if c.span == nil {
+		return nil
+	}
+	list, err := c.s.Texts(ctx, fmt.Sprintf("SELECT g FROM %s WHERE g IS NOT NULL ORDER BY g LIMIT %d", differs, mostRanges+1))
+	if err != nil {
+		return fmt.Errorf("compare the hashes: %w", err)
+	}
+	return c.span.choose(list)
 }
 
 // numbers reads one row of integers.

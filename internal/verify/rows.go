@@ -50,9 +50,10 @@ func (c *comparison) keep(ctx context.Context, s *side) error {
 	for i, p := range c.pairs[:c.keys] {
 		key[i] = s.form(p)(duck.Ident(s.columnOf(p).Name))
 	}
-	return c.scan(ctx, s, func(rows string) string {
-		return fmt.Sprintf("CREATE TABLE %s%s AS SELECT %s FROM %s WHERE (hash(%s) %% %d)::INTEGER IN (SELECT b FROM %s)",
-			kept, s.which, strings.Join(list, ", "), rows, strings.Join(key, ", "), buckets, differs)
+	first := s.columnOf(c.pairs[0]).Name
+	return c.scan(ctx, s, c.span.conditions(first), func(rows string) string {
+		return fmt.Sprintf("CREATE TABLE %s%s AS SELECT %s FROM %s WHERE %s AND (hash(%s) %% %d)::INTEGER IN (SELECT b FROM %s WHERE b IS NOT NULL)",
+			kept, s.which, strings.Join(list, ", "), rows, c.span.where(first), strings.Join(key, ", "), buckets, differs)
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/step"
 )
 
 // side is one of the two tables.
@@ -163,13 +164,16 @@ func (s *side) end() error {
 	return errors.Join(errs...)
 }
 
-// rows returns a SELECT of all rows with the source's columns, which may be scanned once.
-func (s *side) rows(ctx context.Context, session *duck.Session, columns []string) (string, error) {
+// rows returns a SELECT of all rows with the source's columns, which may be scanned once. Those that do not meet where may be left out.
+func (s *side) rows(ctx context.Context, session *duck.Session, columns []string, where []step.Condition) (string, error) {
 	r := s.reading
 	if len(r.chunks) == 0 {
 		return "", drover.Errorf(drover.Refused, "there is nothing to read in %s", s.spec)
 	}
 	if len(r.chunks) == 1 && len(r.rels) > 0 {
+		if n, ok := r.rels[0].(connector.Narrower); ok {
+			n.Narrow(where)
+		}
 		return r.rels[0].Chunk(0), nil // of the snapshot that the relation holds
 	}
 	var schema drover.Schema

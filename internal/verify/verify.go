@@ -140,6 +140,8 @@ type comparison struct {
 	keys  int
 	found *Result
 	s     *duck.Session
+	// span divides the keys into ranges; nil where they are no whole numbers, or no source could leave rows out.
+	span *span
 }
 
 // match finds the columns to compare.

@@ -42,7 +42,7 @@ func (c *comparison) limit(ctx context.Context) error {
 	for i := range keys {
 		keys[i] += fmt.Sprintf(" AS k%d", i)
 	}
-	rows, err := c.within.rows(ctx, c.s, c.within.schema.Names())
+	rows, err := c.within.rows(ctx, c.s, c.within.schema.Names(), nil)
 	if err == nil {
 		err = c.s.Exec(ctx, fmt.Sprintf("CREATE TABLE %s AS SELECT DISTINCT %s FROM %s", withinTable, strings.Join(keys, ", "), rows))
 	}
