@@ -126,6 +126,7 @@ func (m *modelRuns) begin(t *testing.T, rt *rapid.T) {
 	if want != ledger.Plan {
 		return
 	}
+	m.compareKeys(t, rt, l)
 	if !fresh {
 		m.deserted++
 	}
@@ -137,6 +138,26 @@ func (m *modelRuns) begin(t *testing.T, rt *rapid.T) {
 		for i := range m.seen {
 			m.seen[i] = run.UID
 		}
+	}
+}
+
+// compareKeys asserts that the ledger tells a planner what finished runs have loaded.
+func (m *modelRuns) compareKeys(t *testing.T, rt *rapid.T, l ledger.Ledger) {
+	var keys []string
+	for run, err := range l.History(t.Context(), ledger.Past{Job: m.job, States: []ledger.RunState{ledger.Finished}}) {
+		if err != nil {
+			rt.Fatal(err)
+		}
+		for c, err := range l.Chunks(t.Context(), run.UID, ledger.ChunkFinished, ledger.Split) {
+			if err != nil {
+				rt.Fatal(err)
+			}
+			keys = append(keys, c.Key)
+		}
+	}
+	slices.Sort(keys)
+	if want := m.keys(); !slices.Equal(keys, want) {
+		rt.Fatalf("finished runs have loaded %q, want %q", keys, want)
 	}
 }
 
@@ -356,22 +377,6 @@ func (m *modelRuns) forget(t *testing.T, rt *rapid.T) {
 
 // compare asserts that the ledger shows what the model believes.
 func (m *modelRuns) compare(t *testing.T, rt *rapid.T) {
-	var keys []string
-	for run, err := range m.drivers[0].History(t.Context(), ledger.Past{Job: m.job, States: []ledger.RunState{ledger.Finished}}) {
-		if err != nil {
-			rt.Fatal(err)
-		}
-		for c, err := range m.drivers[0].Chunks(t.Context(), run.UID, ledger.ChunkFinished, ledger.Split) {
-			if err != nil {
-				rt.Fatal(err)
-			}
-			keys = append(keys, c.Key)
-		}
-	}
-	slices.Sort(keys)
-	if want := m.keys(); !slices.Equal(keys, want) {
-		rt.Fatalf("finished runs have loaded %q, want %q", keys, want)
-	}
 	if m.uid == "" {
 		return
 	}
