@@ -84,7 +84,7 @@ func (r *runner) beside(ctx context.Context) (n int) {
 	}
 	for _, m := range machines {
 		d, ok := machine.ParseDriver(m.Driver)
-		if m.Driver != r.driver && m.Silent < r.o.Lease && !(ok && d.Gone()) {
+		if m.Driver != r.driver && m.Silent < r.o.Lease && (!ok || !d.Gone()) {
 			n++
 		}
 	}
