@@ -37,7 +37,7 @@ func main() {
 	threads := flag.Int("threads", min(runtime.NumCPU(), 2), "threads of the rivals, workers of drover")
 	rounds := flag.Int("rounds", 5, "how often each is run")
 	quick := flag.Bool("quick", false, "little data, one round: to try the harness, not to learn anything")
-	only := flag.String("only", "", "one of taxi, companies, transfer, chunks, drivers, memory")
+	only := flag.String("only", "", "one of taxi, companies, companies-pandas, transfer, chunks, drivers, memory")
 	results := flag.String("results", "bench/RESULTS.md", "where the results go; empty: standard output alone")
 	duckdb := flag.String("duckdb", "", "internal: run this DuckDB `query` and end")
 	flag.Parse()
@@ -83,7 +83,7 @@ func run(ctx context.Context, c config, only, results string) error {
 	fmt.Fprintf(&report, "# Results\n\nWritten by `make bench`%s: %d rounds, turn by turn, medians; %d threads or workers on %d cores, %s/%s, %s.\n",
 		map[bool]string{true: " with `BENCH=-quick`, which tells nothing"}[c.quick], c.rounds, c.threads, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 	report.WriteString("CPU is that of the measured processes; the Postgres server's is told apart. Memory is the peak of the whole process tree (sum of Pss, looked at every 40 ms).\nRatios are the median of the rounds' own.\n")
-	benchmarks := []benchmark{{"taxi", taxi}, {"companies", companies}, {"transfer", transfer}, {"chunks", chunks}, {"drivers", drivers}, {"memory", caps}}
+	benchmarks := []benchmark{{"taxi", taxi}, {"companies", companies}, {"companies-pandas", companiesPandas}, {"transfer", transfer}, {"chunks", chunks}, {"drivers", drivers}, {"memory", caps}}
 	if only != "" && !slices.ContainsFunc(benchmarks, func(b benchmark) bool { return b.name == only }) {
 		return fmt.Errorf("there is no benchmark %q", only)
 	}

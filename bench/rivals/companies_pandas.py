@@ -1,10 +1,12 @@
 """The companies job as a pandas script scaled by multiprocessing: one zip code at a time, read_sql, transform, to_csv, COPY.
 
-argv are the source's URL, the target's URL and the number of processes. The target table exists.
+argv are the source's URL, the target's URL, the number of processes and, if the transform is to be another file's, its path: the function clean in it
+takes a frame and returns it clean. The target table clean_pandas exists.
 """
 
 import io
 import multiprocessing
+import runpy
 import sys
 
 import numpy
@@ -27,7 +29,6 @@ def clean(df):
     df["city"] = df["city"].str.strip()
     df["revenue_per_employee"] = df["revenue"] / df["employees"].replace(0, numpy.nan)
     df["email"] = df["email"].str.lower()
-    df["employees"] = df["employees"].astype("Int64")
     return df.drop(columns=["fax", "notes"])
 
 
@@ -37,12 +38,17 @@ def one(zip_code):
     df = pandas.read_sql(query, source, params={"zip": zip_code} if zip_code is not None else None)
     df["attributes"], df["tags"] = df.pop("attributes_"), df.pop("tags_")
     df = clean(df)
+    df["employees"] = df["employees"].astype("Int64")  # read_sql has made floats of them
     out = io.StringIO()
     df.to_csv(out, index=False, header=False)
     out.seek(0)
     with target, target.cursor() as cursor:
         columns = ", ".join(f'"{name}"' for name in df.columns)
         cursor.copy_expert(f"COPY clean_pandas ({columns}) FROM STDIN (FORMAT csv)", out)
+
+
+if len(sys.argv) > 4:
+    clean = runpy.run_path(sys.argv[4])["clean"]
 
 
 def main():
