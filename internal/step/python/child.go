@@ -52,7 +52,7 @@ func (c *Child) stop() {
 		c.process.end()
 		c.process = nil
 	}
-	c.answers.retire()
+	c.answers.retireAll()
 	if c.rows.memory != nil {
 		c.rows.memory.sent = false
 	}
@@ -77,8 +77,11 @@ func (c *Child) Call(ctx context.Context, chunk function.Chunk, rows array.Recor
 	if r.Kept || at.Once {
 		err = c.forget()
 	}
+	if out != nil && r.Answer != nil {
+		err = errors.Join(err, c.answers.take(r.Answer.Place, out))
+	}
 	if out != nil {
-		err = errors.Join(err, c.answers.take(out), out.Close())
+		err = errors.Join(err, out.Close())
 	}
 	if r.Error != nil {
 		return nil, r.Error
@@ -89,12 +92,12 @@ func (c *Child) Call(ctx context.Context, chunk function.Chunk, rows array.Recor
 	if r.Answer == nil {
 		return nil, drover.Errorf(drover.Lost, "%s: Python answered without rows", c.options.Spec.Function)
 	}
-	answer, err := c.answers.rows(r.Answer.Bytes)
+	answer, err := c.answers.rows(*r.Answer)
 	if err != nil {
 		return nil, failed(err)
 	}
 	if keep := c.keep(); keep > 0 && int64(r.Answer.Bytes) > keep {
-		c.answers.retire()
+		c.answers.retire(r.Answer.Place)
 	}
 	return answer, nil
 }

@@ -13,8 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// answerMemory is the memory that a child writes its answers into, one after the other, as long as each is released before the next.
-type answerMemory struct{ last *mapping }
+// answerPlaces is how many memories a child writes answers into: while one is read to its end, it fills another.
+const answerPlaces = 2
+
+// answerMemory is the memory that a child writes its answers into, by place.
+type answerMemory struct{ places [answerPlaces]*mapping }
 
 // mapping is memory of the child, mapped here. It is unmapped once nothing will be read from it any more.
 type mapping struct {
@@ -24,12 +27,12 @@ type mapping struct {
 	retired bool // the child will not write to it again
 }
 
-// take has the memory that came with an answer, if any did, take the place of the last one.
-func (a *answerMemory) take(f *os.File) error {
-	if f == nil {
-		return nil
+// take has the memory that came with an answer take a place.
+func (a *answerMemory) take(place int, f *os.File) error {
+	if place < 0 || place >= answerPlaces {
+		return fmt.Errorf("python answered in place %d of %d", place, answerPlaces)
 	}
-	a.retire()
+	a.retire(place)
 	info, err := f.Stat()
 	if err != nil {
 		return fmt.Errorf("look at the answer of Python: %w", err)
@@ -41,43 +44,57 @@ func (a *answerMemory) take(f *os.File) error {
 	if err != nil {
 		return fmt.Errorf("map the answer of Python: %w", err)
 	}
-	a.last = &mapping{data: data}
+	a.places[place] = &mapping{data: data}
 	return nil
 }
 
-// spare says whether the child may write into the last memory: nothing refers to it.
-func (a *answerMemory) spare() bool {
-	if a.last == nil {
-		return false
+// spare lists the places that the child may write to: nothing refers to their memory.
+func (a *answerMemory) spare() []int {
+	spare := []int{}
+	for i, m := range a.places {
+		if m == nil || m.free() {
+			spare = append(spare, i)
+		}
 	}
-	a.last.mu.Lock()
-	defer a.last.mu.Unlock()
-	return !a.last.lent
+	return spare
 }
 
-// retire lets go of the last memory.
-func (a *answerMemory) retire() {
-	if a.last == nil {
+func (m *mapping) free() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.lent
+}
+
+// retire lets go of the memory of a place.
+func (a *answerMemory) retire(place int) {
+	m := a.places[place]
+	if m == nil {
 		return
 	}
-	m := a.last
-	a.last = nil
+	a.places[place] = nil
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.retired = true
 	m.unmap()
 }
 
-// rows returns the rows of the IPC stream that is as many bytes of the last memory. Their buffers are that memory.
-func (a *answerMemory) rows(size int) (array.RecordReader, error) {
-	m := a.last
-	if m == nil || size <= 0 || size > len(m.data) {
-		return nil, fmt.Errorf("python answered with %d bytes that are not there", size)
+// retireAll lets go of all memory.
+func (a *answerMemory) retireAll() {
+	for i := range a.places {
+		a.retire(i)
 	}
+}
+
+// rows returns the rows of the IPC stream that an answer is. Their buffers are the child's memory.
+func (a *answerMemory) rows(at answerAt) (array.RecordReader, error) {
+	if at.Place < 0 || at.Place >= answerPlaces || a.places[at.Place] == nil || at.Bytes <= 0 || at.Bytes > len(a.places[at.Place].data) {
+		return nil, fmt.Errorf("python answered with %d bytes in place %d that are not there", at.Bytes, at.Place)
+	}
+	m := a.places[at.Place]
 	m.mu.Lock()
 	m.lent = true
 	m.mu.Unlock()
-	r, err := ipc.NewReaderFromMessageReader(&messages{mapped: memory.NewBufferWithAllocator(m.data[:size:size], m)})
+	r, err := ipc.NewReaderFromMessageReader(&messages{mapped: memory.NewBufferWithAllocator(m.data[:at.Bytes:at.Bytes], m)})
 	if err != nil {
 		return nil, fmt.Errorf("read the answer of Python: %w", err)
 	}

@@ -49,8 +49,8 @@ type given struct {
 	Bytes int `json:"bytes"`
 	// Once says that the memory is not used again: it is free as soon as the frame is.
 	Once bool `json:"once"`
-	// Spare says that nothing refers to the last answer any more: the next may be written over it.
-	Spare bool `json:"spare"`
+	// Spare are the places that the answer may be written to: nothing refers to what was there.
+	Spare []int `json:"spare"`
 }
 
 // reply is a child's answer to a request.
@@ -63,9 +63,10 @@ type reply struct {
 	Released bool `json:"released"`
 }
 
-// answerAt says how long the IPC stream is at the beginning of the answer's memory. New memory travels beside the message.
+// answerAt says where an answer is and how long the IPC stream at the beginning of that memory. New memory travels beside the message.
 type answerAt struct {
 	Bytes int `json:"bytes"`
+	Place int `json:"place"`
 }
 
 // maxReply bounds what a child may say in one message: rows do not travel in messages.

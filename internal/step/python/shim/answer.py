@@ -71,9 +71,9 @@ def from_pandas(df, schema, target):
     if schema is None and index:
         refuse_answer(f"the frame that {target} returned has an index named {', '.join(map(str, index))}, which is no column",
                       "return df.reset_index() to keep it, or df.reset_index(drop=True)")
-    columns, fields = [], []
-    for i, name in enumerate(names) if schema is None else [(names.index(f.name), f.name) for f in schema]:
-        series = df.iloc[:, i]
+    columns, fields, found = [], [], dict(df.items())
+    for name in names if schema is None else schema.names:
+        series = found[name]
         field = None if schema is None else schema.field(name)
         column = from_series(series, field, target)
         columns.append(column)

@@ -123,30 +123,33 @@ class Rows:
 
 
 class Answers:
-    """The memory that answers are written into: the same again where it is spare and large enough."""
+    """The memory that answers are written into, by place: the same again where it is spare and large enough."""
 
     def __init__(self, keep):
-        self.keep, self.memory = keep, None
+        self.keep, self.places = keep, {}
 
     def write(self, table, spare):
-        """Returns the length of the IPC stream, and a descriptor if the memory is new."""
+        """Returns where the IPC stream is, and a descriptor if the memory is new. Where no place is spare, the first is given up."""
         sink = pa.MockOutputStream()
         self.stream(table, sink)
         size, descriptor = sink.size(), None
-        if self.memory is None or not spare or size > len(self.memory):
-            self.memory = None
+        spare = sorted((p for p in spare if p in self.places), key=lambda p: len(self.places[p]), reverse=True) + [p for p in spare if p not in self.places]
+        place = spare[0] if spare else 0
+        memory = self.places.get(place) if spare else None
+        if memory is None or size > len(memory):
+            self.places.pop(place, None)
             descriptor = new_memory()
             try:
                 os.ftruncate(descriptor, size + size // 8)  # what is not written to takes no space
-                self.memory = mmap.mmap(descriptor, 0)
-                populate(self.memory, size)
+                memory = self.places[place] = mmap.mmap(descriptor, 0)
+                populate(memory, size)
             except BaseException:
                 os.close(descriptor)
                 raise
-        self.stream(table, pa.FixedSizeBufferWriter(pa.py_buffer(self.memory)))
+        self.stream(table, pa.FixedSizeBufferWriter(pa.py_buffer(memory)))
         if self.keep and size > self.keep:
-            self.memory = None
-        return size, descriptor
+            self.places.pop(place)
+        return {"bytes": size, "place": place}, descriptor
 
     @staticmethod
     def stream(table, sink):
@@ -287,8 +290,8 @@ def serve():
                 release()
                 reply = {"released": True}
             else:
-                size, given = child.call(message["call"], message["rows"], descriptor)
-                reply = {"answer": {"bytes": size}}
+                answer, given = child.call(message["call"], message["rows"], descriptor)
+                reply = {"answer": answer}
         except BaseException as e:
             reply = failure(e)
         if child is not None:
