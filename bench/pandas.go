@@ -13,7 +13,7 @@ import (
 // companiesPandas is the example of the pandas function beside the script that such a function comes from, with the same function: the script
 // reads with read_sql and writes with to_csv and COPY, in as many processes.
 func companiesPandas(ctx context.Context, c config) (text string, err error) {
-	rows, zips := c.size(600_000, 20_000), c.size(600, 100)
+	rows, zips := c.size(3_000_000, 20_000), c.size(3_000, 100)
 	p, err := c.startCompanies(ctx, rows, zips)
 	if err != nil {
 		return "", err
