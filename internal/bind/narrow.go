@@ -3,7 +3,6 @@ package bind
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -19,7 +18,7 @@ const enoughRows = 200_000
 // narrow finds the smaller types that a function receives because of the downcast steps before it (exactness.md 33), once for the run: from the
 // first chunks of the source.
 func (b *Bound) narrow(ctx context.Context, reg connector.Registry, env connector.Env, before []step.Call, call *step.Call) error {
-	columns := narrowable(call.Input, downcastColumns(b.Job.Frame.Steps[:call.Step], call.Input))
+	columns := downcastColumns(b.Job.Frame.Steps[:call.Step], call.Input)
 	if len(columns) == 0 {
 		return nil
 	}
@@ -71,29 +70,15 @@ func (b *Bound) narrow(ctx context.Context, reg connector.Registry, env connecto
 		return err
 	}
 	for i, s := range all {
-		if c := downcast.Choose(columns[i].Type, s); c.Type != columns[i].Type {
+		if c := downcast.ForFunctions(columns[i].Type, s); c.Type != columns[i].Type {
 			call.Narrow = append(call.Narrow, drover.Column{Name: columns[i].Name, Type: c.Type})
 		}
 	}
 	return nil
 }
 
-// narrowable are those columns whose Arrow type takes less memory when it is narrowed. Arrow's decimals and timestamps have one width.
-func narrowable(columns drover.Schema, names []string) drover.Schema {
-	var out drover.Schema
-	for _, c := range columns {
-		switch c.Type {
-		case "SMALLINT", "INTEGER", "BIGINT", "USMALLINT", "UINTEGER", "UBIGINT", "DOUBLE", "VARCHAR":
-			if slices.Contains(names, c.Name) {
-				out = append(out, drover.Column{Name: c.Name, Type: c.Type})
-			}
-		}
-	}
-	return out
-}
-
 // downcastColumns are the columns that steps narrow, by the names that they have after them. A cast that follows decides itself.
-func downcastColumns(steps []drover.Step, columns drover.Schema) []string {
+func downcastColumns(steps []drover.Step, columns drover.Schema) drover.Schema {
 	all, some, out := false, map[string]bool{}, map[string]bool{}
 	for _, st := range steps {
 		switch st.Kind() {
@@ -116,11 +101,11 @@ func downcastColumns(steps []drover.Step, columns drover.Schema) []string {
 			}
 		}
 	}
-	var names []string
+	var found drover.Schema
 	for _, c := range columns {
 		if key := strings.ToLower(c.Name); (all || some[key]) && !out[key] {
-			names = append(names, c.Name)
+			found = append(found, drover.Column{Name: c.Name, Type: c.Type})
 		}
 	}
-	return names
+	return found
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -201,7 +202,9 @@ func (r *Runner) one(ctx context.Context, k int, chunk function.Chunk, rows *row
 	defer rows.Release()
 	ctx, cancel := r.context(ctx)
 	defer cancel()
+	began := time.Now()
 	answer, err := r.functions[k].Call(ctx, chunk, rows)
+	r.took += time.Since(began) - rows.took
 	if rows.Err() != nil {
 		if answer != nil {
 			answer.Release()

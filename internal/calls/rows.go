@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -24,6 +25,8 @@ type rows struct {
 	first   arrow.RecordBatch
 	err     error
 	closers []func()
+	// took is the time of making the rows, but for the first.
+	took time.Duration
 }
 
 // queryRows runs a query that makes rows of the k-th function, and step.Tag. It returns nil where there are none.
@@ -47,7 +50,7 @@ func (r *Runner) newRows(k int, read func() (duck.Chunk, int, int, error), done 
 		defer n.Release()
 		return nil, n.err
 	}
-	n.first, n.current = n.current, nil
+	n.first, n.current, n.took = n.current, nil, 0
 	return n, nil
 }
 
@@ -85,6 +88,8 @@ func (r *rows) Next() bool {
 	if r.err != nil {
 		return false
 	}
+	began := time.Now()
+	defer func() { r.took += time.Since(began) }()
 	c, from, to, err := r.read()
 	if err != nil || from == to {
 		r.err = err

@@ -46,6 +46,8 @@ type Runner struct {
 	answers  []drover.Schema
 	run, job string
 	timeout  time.Duration
+	// took is the time that the functions have had, without that of making their rows.
+	took time.Duration
 }
 
 // New starts what calls need. session is the one that the source is opened in and that makes the functions' rows; nothing else may run
@@ -95,6 +97,9 @@ func (r *Runner) start(c step.Call, env Env) (function.Function, error) {
 
 // Output is the columns of the last function's answers.
 func (r *Runner) Output() drover.Schema { return r.calls[len(r.calls)-1].Output }
+
+// Took is the time of all calls until now, handing over included, without that of making the rows. Nothing may be scanned meanwhile.
+func (r *Runner) Took() time.Duration { return r.took }
 
 // PIDs are the processes whose memory counts with the worker's. It may be called from any goroutine.
 func (r *Runner) PIDs() []int {

@@ -71,6 +71,17 @@ func Choose(typ string, s Stats) Choice {
 	return c
 }
 
+// ForFunctions is Choose for a column that a function receives: as Arrow, whose decimals and timestamps have one width.
+func ForFunctions(typ string, s Stats) Choice {
+	switch typ {
+	case "SMALLINT", "INTEGER", "BIGINT", "USMALLINT", "UINTEGER", "UBIGINT", "DOUBLE", "VARCHAR":
+		return Choose(typ, s)
+	}
+	c := Choice{Type: typ, Bytes: size(typ, s), Certain: true}
+	c.SmallerBytes = c.Bytes
+	return c
+}
+
 func indexWidth(distinct int64) int64 {
 	switch {
 	case distinct <= 1<<8:

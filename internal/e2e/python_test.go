@@ -143,4 +143,21 @@ python_env: {bin: "${PYTHON}"}
 	if got, want := p.query(t, same), "300|1|BIGINTINTEGERDOUBLEVARCHAR|14850|44850|3712.5"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+	report := profiled(t, p.must(t, "profile", "job.yaml", "--json"))
+	var received []string
+	for _, c := range report.Received {
+		received = append(received, c.Name+" "+c.Type+" "+c.DowncastType)
+		if c.DowncastBytes >= c.Bytes {
+			t.Errorf("%+v", c)
+		}
+	}
+	if got, want := strings.Join(received, ", "), "id BIGINT TINYINT, n INTEGER SMALLINT, f DOUBLE FLOAT, town VARCHAR DICTIONARY(VARCHAR)"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for _, c := range report.Chunks {
+		if c.Function <= 0 {
+			t.Errorf("%+v", c)
+		}
+	}
+	says(t, p.must(t, "profile", "job.yaml").stdout, "What the function receives", "function")
 }

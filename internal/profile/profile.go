@@ -95,7 +95,7 @@ func find(ctx context.Context, o Options, task protocol.Task, chunks []connector
 				return nil, fmt.Errorf("profile chunk %s: %w", c.Key, err)
 			}
 			if finding == protocol.Values {
-				measured[i].Columns = result.Profile.Columns
+				measured[i].Columns, measured[i].Received = result.Profile.Columns, result.Profile.Received
 				continue
 			}
 			measured[i] = *result.Profile

@@ -22,6 +22,8 @@ type Report struct {
 	Chunks      []Chunk `json:"chunks"`
 	// Columns are the output's, summed over the chunks.
 	Columns []Column `json:"columns"`
+	// Received are the columns of the first function's frame; DowncastType is what it receives where a step downcast is before it.
+	Received []Column `json:"received,omitempty"`
 	// Bytes and DowncastBytes are the columns' sums.
 	Bytes         int64 `json:"bytes"`
 	DowncastBytes int64 `json:"downcast_bytes"`
@@ -53,6 +55,7 @@ type Chunk struct {
 	// Read, Transform and Write are passes of their own, so they do not add up to Seconds, in which all three go side by side.
 	Read            float64 `json:"read_seconds"`
 	Transform       float64 `json:"transform_seconds"`
+	Function        float64 `json:"function_seconds,omitempty"`
 	Write           float64 `json:"write_seconds"`
 	Seconds         float64 `json:"seconds"`
 	CPU             float64 `json:"cpu_seconds"`
@@ -97,6 +100,9 @@ func report(o Options, p plan.Plan, total int64, picked []connector.Chunk, measu
 		r.Bound, r.Why = ends.bound(sum)
 	}
 	r.columns(st.Output, measured)
+	if len(st.Program.Calls) > 0 {
+		r.received(st.Program.Calls[0].Input, measured)
+	}
 	r.workers(o)
 	return r
 }
@@ -104,7 +110,7 @@ func report(o Options, p plan.Plan, total int64, picked []connector.Chunk, measu
 func chunk(c connector.Chunk, m protocol.Profile) Chunk {
 	return Chunk{
 		Key: c.Key, RowsIn: m.RowsIn, RowsOut: m.RowsOut, SourceBytes: c.Bytes, BytesIn: m.BytesIn, BytesOut: m.BytesOut,
-		Read: m.Read.Seconds(), Transform: max(0, m.Transform-m.Read).Seconds(), Write: max(0, m.Total-m.Transform).Seconds(),
+		Read: m.Read.Seconds(), Function: m.Function.Seconds(), Transform: max(0, m.Transform-m.Read-m.Function).Seconds(), Write: max(0, m.Total-m.Transform).Seconds(),
 		Seconds: m.Total.Seconds(), CPU: m.CPU.Seconds(), Server: m.Server.Seconds(), PeakMemoryBytes: m.PeakMemory,
 	}
 }
@@ -112,14 +118,7 @@ func chunk(c connector.Chunk, m protocol.Profile) Chunk {
 // columns adds up the chunks' statistics. A column that was not read has no sizes.
 func (r *Report) columns(columns drover.Schema, measured []protocol.Profile) {
 	for _, c := range columns {
-		var s downcast.Stats
-		for i, m := range measured {
-			if i == 0 {
-				s = m.Columns[c.Name]
-				continue
-			}
-			s = downcast.Merge(s, m.Columns[c.Name])
-		}
+		s := merged(measured, func(m protocol.Profile) downcast.Stats { return m.Columns[c.Name] })
 		typ := c.Type
 		if typ == "" {
 			typ = c.Native
@@ -133,6 +132,29 @@ func (r *Report) columns(columns drover.Schema, measured []protocol.Profile) {
 			r.Cast = append(r.Cast, drover.Pair{Key: c.Name, Value: choice.Type})
 		}
 	}
+}
+
+// received adds up the statistics of what a function receives.
+func (r *Report) received(columns drover.Schema, measured []protocol.Profile) {
+	for _, c := range columns {
+		choice := downcast.ForFunctions(c.Type, merged(measured, func(m protocol.Profile) downcast.Stats { return m.Received[c.Name] }))
+		r.Received = append(r.Received, Column{
+			Name: c.Name, Type: c.Type, Bytes: choice.Bytes, DowncastType: choice.Type, DowncastBytes: choice.SmallerBytes,
+		})
+	}
+}
+
+// merged adds up one column's statistics.
+func merged(measured []protocol.Profile, of func(protocol.Profile) downcast.Stats) downcast.Stats {
+	var s downcast.Stats
+	for i, m := range measured {
+		if i == 0 {
+			s = of(m)
+			continue
+		}
+		s = downcast.Merge(s, of(m))
+	}
+	return s
 }
 
 // workers is how many of the peak fit the budget, as far as there are a core, a chunk and a connection for each.

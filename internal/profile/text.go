@@ -32,7 +32,12 @@ func (r Report) WriteText(w io.Writer) error {
 	b.WriteString("\n")
 	r.chunkTable(&b)
 	b.WriteString("\n")
-	r.columnTable(&b)
+	if len(r.Received) > 0 {
+		b.WriteString("What the function receives, and would after downcast: all:\n")
+		columnTable(&b, r.Received)
+		b.WriteString("\n")
+	}
+	columnTable(&b, r.Columns)
 	if len(r.Cast) > 0 {
 		b.WriteString("\nAs the last of the job's steps this narrows them for good (drover profile --write adds it). A value of another chunk that does not fit is an error, never changed:\n")
 		b.WriteString(CastStep(r.Cast, "  ") + "\n")
@@ -46,26 +51,36 @@ func (r Report) chunkTable(b *strings.Builder) {
 	row := func(cells ...string) {
 		fmt.Fprintln(t, strings.Join(cells, "\t")+"\t") //nolint:errcheck // a strings.Builder cannot fail
 	}
-	row("chunk", "rows", "at the source", "received", "in memory", "written", "read", "transform", "write", "together", "peak", "bound")
+	row("chunk", "rows", "at the source", "received", "in memory", "written", "read", "function", "transform", "write", "together", "peak", "bound")
 	for _, c := range r.Chunks {
 		row(shorten(c.Key), human.Count(c.RowsIn), human.Data(c.SourceBytes), human.Data(c.BytesIn), human.Memory(c.BytesInMemory), human.Data(c.BytesOut),
-			seconds(c.Read), seconds(c.Transform), seconds(c.Write), seconds(c.Seconds), human.Memory(c.PeakMemoryBytes), c.Bound)
+			seconds(c.Read), function(c), seconds(c.Transform), seconds(c.Write), seconds(c.Seconds), human.Memory(c.PeakMemoryBytes), c.Bound)
 	}
 	_ = t.Flush() // a strings.Builder cannot fail
 }
 
-func (r Report) columnTable(b *strings.Builder) {
+func columnTable(b *strings.Builder, columns []Column) {
+	bytes, smallest := int64(0), int64(0)
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "column\ttype\tin memory\tsmallest\tin memory then") //nolint:errcheck // a strings.Builder cannot fail
-	for _, c := range r.Columns {
+	for _, c := range columns {
+		bytes, smallest = bytes+c.Bytes, smallest+c.DowncastBytes
 		smaller := ""
 		if c.DowncastType != c.Type {
 			smaller = c.DowncastType
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", c.Name, c.Type, human.Memory(c.Bytes), smaller, human.Memory(c.DowncastBytes)) //nolint:errcheck // see above
 	}
-	fmt.Fprintf(t, "all\t\t%s\t\t%s\n", human.Memory(r.Bytes), human.Memory(r.DowncastBytes)) //nolint:errcheck // see above
-	_ = t.Flush()                                                                             // see above
+	fmt.Fprintf(t, "all\t\t%s\t\t%s\n", human.Memory(bytes), human.Memory(smallest)) //nolint:errcheck // see above
+	_ = t.Flush()                                                                    // see above
+}
+
+// function is the time of a chunk's functions; nothing where there are none.
+func function(c Chunk) string {
+	if c.Function == 0 {
+		return ""
+	}
+	return seconds(c.Function)
 }
 
 func seconds(s float64) string { return human.Span(time.Duration(s * float64(time.Second))) }

@@ -140,6 +140,8 @@ type Profile struct {
 	Read      time.Duration `json:"read"`
 	Transform time.Duration `json:"transform"`
 	Total     time.Duration `json:"total"`
+	// Function is the part of Transform that functions take, handing over included; Read is without it.
+	Function time.Duration `json:"function,omitempty"`
 	// CPU is what the worker used of it during Total, Server what the source's server needs to make the rows; 0 where there is none.
 	CPU    time.Duration `json:"cpu"`
 	Server time.Duration `json:"server,omitempty"`
@@ -152,6 +154,8 @@ type Profile struct {
 	PeakMemory int64 `json:"peak_memory"`
 	// Columns are the statistics of the output's columns by name, without those that DuckDB cannot read.
 	Columns map[string]downcast.Stats `json:"columns,omitempty"`
+	// Received are those of the columns that the first function receives.
+	Received map[string]downcast.Stats `json:"received,omitempty"`
 }
 
 // ExitOverrun is the exit code of a worker that ended itself because its task passed its share of memory.

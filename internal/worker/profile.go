@@ -22,6 +22,8 @@ type profiler struct {
 	finding protocol.Finding
 	// kept is the source columns that the stage reads or moves.
 	kept     []string
+	stage    *stage
+	spec     protocol.Stage
 	measured *protocol.Profile
 }
 
@@ -31,7 +33,9 @@ func (p *profiler) Write(ctx context.Context, attempt connector.Attempt, open op
 	p.measured = nil
 	var m protocol.Profile
 	if p.finding == protocol.Values {
-		m.Columns, err = values(ctx, attempt, open)
+		if m.Columns, err = values(ctx, attempt, open); err == nil && p.stage.calls != nil {
+			m.Received, err = p.received(ctx, attempt.Chunks)
+		}
 	} else {
 		err = p.cost(ctx, attempt, open, &m)
 	}
@@ -48,16 +52,19 @@ func (p *profiler) cost(ctx context.Context, attempt connector.Attempt, open ope
 	if _, _, err := p.read(ctx, attempt, open); err != nil {
 		return err
 	}
+	called := p.called()
 	read, count, err := p.read(ctx, attempt, open)
 	if err != nil {
 		return err
 	}
+	read -= p.called() - called
 	m.Read, m.RowsIn, m.BytesIn = read, count.Rows, count.Bytes
 	used := cpu()
+	called = p.called()
 	if m.Transform, m.RowsOut, err = transform(ctx, attempt, open); err != nil {
 		return err
 	}
-	m.Total, m.CPU = m.Transform, cpu()-used
+	m.Total, m.CPU, m.Function = m.Transform, cpu()-used, p.called()-called
 	in, err := open(ctx, attempt.Chunks)
 	if err != nil {
 		return err
@@ -85,6 +92,25 @@ func (p *profiler) read(ctx context.Context, attempt connector.Attempt, open ope
 	begun := time.Now()
 	_, err = drain(ctx, in, in.Source, in.Relation.All(), func(c drover.Column) bool { return slices.Contains(p.kept, c.Name) })
 	return time.Since(begun), in.Relation.Count(0), err
+}
+
+// called is the time that functions have had.
+func (p *profiler) called() time.Duration {
+	if p.stage.calls == nil {
+		return 0
+	}
+	return p.stage.calls.Took()
+}
+
+// received looks at the values of the columns that the first function receives.
+func (p *profiler) received(ctx context.Context, chunks []connector.Chunk) (_ map[string]downcast.Stats, err error) {
+	rel, err := p.stage.source.Open(ctx, p.stage.reading, p.spec.Input, p.spec.SourceState, chunks)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rel.Close()) }()
+	call := p.spec.Program.Calls[0]
+	return statistics(ctx, p.stage.reading, call.Input, "("+call.Before.Chunk(rel.Chunk(0), 0)+")")
 }
 
 // transform reads the chunk and runs the steps.
@@ -139,7 +165,7 @@ func values(ctx context.Context, attempt connector.Attempt, open opener) (map[st
 				columns = append(columns, c)
 			}
 		}
-		stats, err := statistics(ctx, in, columns)
+		stats, err := statistics(ctx, in.Session, columns, "("+in.Query(1)+")")
 		var e *drover.Error
 		if errors.As(err, &e) && e.Kind == drover.Data && in.Output.Index(e.Column) >= 0 && !out[e.Column] {
 			if out == nil {
@@ -152,7 +178,7 @@ func values(ctx context.Context, attempt connector.Attempt, open opener) (map[st
 	}
 }
 
-func statistics(ctx context.Context, in connector.Input, columns drover.Schema) (map[string]downcast.Stats, error) {
+func statistics(ctx context.Context, session *duck.Session, columns drover.Schema, relation string) (map[string]downcast.Stats, error) {
 	if len(columns) == 0 {
 		return nil, nil
 	}
@@ -160,7 +186,7 @@ func statistics(ctx context.Context, in connector.Input, columns drover.Schema) 
 	for i, c := range columns {
 		list[i] = duck.Ident(c.Name)
 	}
-	rows, err := in.Session.Texts(ctx, downcast.Query(columns, "(SELECT "+strings.Join(list, ", ")+" FROM ("+in.Query(1)+"))"))
+	rows, err := session.Texts(ctx, downcast.Query(columns, "(SELECT "+strings.Join(list, ", ")+" FROM "+relation+")"))
 	if err != nil {
 		return nil, fmt.Errorf("look at the columns' values: %w", err)
 	}

@@ -347,7 +347,7 @@ func (s *stage) openSink(ctx context.Context, registry connector.Registry, task 
 	s.sink = sink
 	s.closers = append(s.closers, sink.Close)
 	if task.Profile != "" {
-		s.sink = &profiler{Sink: sink, finding: task.Profile, kept: kept(task.Stage)}
+		s.sink = &profiler{Sink: sink, finding: task.Profile, kept: kept(task.Stage), stage: s, spec: task.Stage}
 	}
 	if !st.ToSpools && !st.FromSpools {
 		return nil
