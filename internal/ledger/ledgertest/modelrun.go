@@ -126,7 +126,6 @@ func (m *modelRuns) begin(t *testing.T, rt *rapid.T) {
 	if want != ledger.Plan {
 		return
 	}
-	m.compareKeys(t, rt, l)
 	if !fresh {
 		m.deserted++
 	}
@@ -313,6 +312,7 @@ func (m *modelRuns) end(t *testing.T, rt *rapid.T) {
 		}
 	}
 	m.state, m.holder, m.machines = state, "", map[string]int{}
+	m.compareKeys(t, rt, l)
 }
 
 func (m *modelRuns) beat(t *testing.T, rt *rapid.T) {
