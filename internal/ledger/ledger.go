@@ -280,7 +280,7 @@ type Ledger interface {
 	// were abandoned before they were open did nothing, and are found only where no other fits, as are those that were forgotten.
 	// ErrNotFound if there is none.
 	Run(ctx context.Context, job, id string) (Run, error)
-	// Beat says that driver is at work on a run with so many workers. Leave says that it is no more. Close lets all leave.
+	// Beat says that driver is at work on a run with so many workers; ErrFenced if the run is over. Leave says that it is no more. Close lets all leave.
 	Beat(ctx context.Context, uid, driver string, workers int) error
 	Leave(ctx context.Context, uid, driver string) error
 	// Machines lists the drivers at work on a run, and those that died at it, in the order in which they joined.

@@ -328,9 +328,8 @@ func (m *modelRuns) beat(t *testing.T, rt *rapid.T) {
 		}
 		return
 	}
-	m.machines[name] = workers
-	if err := l.Beat(t.Context(), uid, name, workers); err != nil {
-		rt.Fatal(err)
+	if allowed(rt, l.Beat(t.Context(), uid, name, workers), !m.state.Over()) {
+		m.machines[name] = workers
 	}
 }
 

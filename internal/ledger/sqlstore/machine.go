@@ -7,11 +7,15 @@ import (
 	"github.com/droverdata/drover/internal/ledger"
 )
 
-// Beat implements ledger.Ledger.
+// Beat implements ledger.Ledger. The run's row is locked, so that a beat that was long on its way cannot land just behind the run's end.
 func (s *Store) Beat(ctx context.Context, uid, driver string, workers int) error {
 	err := s.db.Write(ctx, false, func(tx Tx) error {
-		_, err := tx.Exec(`INSERT INTO @table(machine) AS m (run_id, driver, workers, joined_at, seen_at) VALUES ($1, $2, $3, now(), now())
+		n, err := tx.Exec(`INSERT INTO @table(machine) AS m (run_id, driver, workers, joined_at, seen_at)
+			SELECT uid, CAST($2 AS text), CAST($3 AS integer), now(), now() FROM @table(run) WHERE uid = $1 AND state IN ('planned', 'open', 'publishing') @lock
 			ON CONFLICT (run_id, driver) DO UPDATE SET workers = excluded.workers, seen_at = excluded.seen_at`, uid, clean(driver), workers)
+		if err == nil && n == 0 {
+			err = ledger.ErrFenced
+		}
 		return err
 	})
 	return wrap(err, "say that run %s is worked on", uid)
