@@ -42,6 +42,7 @@ var refusals = []struct {
 	{name: "job file that is a folder", args: []string{"run", "."}, code: 2, want: []string{"is a folder"}},
 	{name: "workers of no number", args: []string{"run", "job.yaml", "--workers", "many"}, code: 2, want: []string{`"many" is not a whole number`}},
 	{name: "no workers", args: []string{"run", "job.yaml", "--workers", "0"}, code: 2, want: []string{"at least 1"}},
+	{name: "tolerance of no number", args: []string{"diff", "a", "b", "--key", "id", "--tolerance", "x"}, code: 2, want: []string{`"x" is not a number`}},
 	{name: "memory without a unit", args: []string{"run", "job.yaml", "--memory", "4"}, code: 2, want: []string{`--memory: "4" is not a size`, "8GiB"}},
 	{name: "memory too small", args: []string{"run", "job.yaml", "--memory", "1MiB"}, job: goodJob, code: 2, want: []string{"--memory: 1.0 MiB is too little", "at least 128 MiB"}},
 	{name: "memory of the environment", args: []string{"run", "job.yaml"}, job: goodJob, env: []string{"DROVER_MEMORY=much"}, code: 2, want: []string{"DROVER_MEMORY", "not a size"}},

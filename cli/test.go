@@ -187,6 +187,7 @@ func (t *trial) accepted(s run.Summary) error {
 		}{t.job.Name, t.job.Test.Truth.String(), s.RowsOut, s.Chunks.Total, max(total, int(s.Chunks.Total))})
 	}
 	t.printf("%s", block("accepted", fmt.Sprintf("%s: %s of %s", t.job.Test.Truth, human.Plural(s.RowsOut, "row"), t.read(s))))
+	t.rejected(s.RowsRejected)
 	return nil
 }
 
@@ -233,9 +234,7 @@ func (t *trial) compare(ctx context.Context, path string, s run.Summary) error {
 		return nil
 	}
 	err = t.showDifferences(out.Result, false)
-	if out.Rejected > 0 {
-		t.printf("%s", block("rejected", human.Plural(out.Rejected, "row")+" that a run would send to "+t.job.Rejects.String()))
-	}
+	t.rejected(out.Rejected)
 	if len(out.NotTested) > 0 {
 		t.printf("%s", block("not tested", strings.Join(out.NotTested, ", ")+": no step reads them, and they are copied as they are"))
 	}
@@ -243,6 +242,13 @@ func (t *trial) compare(ctx context.Context, path string, s run.Summary) error {
 		t.printf("%s", block("not tested", "missing rows: the steps compute the key, so nobody can tell which rows of the truth belong to the sample"))
 	}
 	return err
+}
+
+// rejected says that the result lacks rows.
+func (t *trial) rejected(rows int64) {
+	if rows > 0 {
+		t.printf("%s", block("rejected", human.Plural(rows, "row")+" that a run would send to "+t.job.Rejects.String()))
+	}
 }
 
 // missingTruth says how to make a truth that is not there.

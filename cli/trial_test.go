@@ -48,7 +48,7 @@ func TestTestComparesASampleWithTheTruth(t *testing.T) {
 	if r = d.drover(t, "test", "job.yaml", "--accept"); r.code != exitDone || !contains(r.stdout, "6 rows of 3 of 7 chunks") {
 		t.Errorf("accept: exit %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
-	if r = d.drover(t, "test", "job.yaml", "--accept"); r.code != exitRefused || !contains(r.stderr, "never overwritten") {
+	if r = d.drover(t, "test", "job.yaml", "--accept"); r.code != exitRefused || !contains(r.stderr, "there is a truth: ") || contains(r.stderr, "mode is") || !contains(r.stderr, "never overwritten") {
 		t.Errorf("accept twice: exit %d\n%s", r.code, r.stderr)
 	}
 	if r = d.drover(t, "test", "job.yaml"); r.code != exitDone || !contains(r.stdout, "equal") || r.stderr != "" {

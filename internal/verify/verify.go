@@ -150,8 +150,12 @@ func match(o Options, l, r *side) (*comparison, error) {
 	for _, k := range o.Key {
 		for _, s := range []*side{l, r} {
 			if s.schema.Index(k) < 0 {
-				return nil, drover.Errorf(drover.Invalid, "%s (%s) has no column %q, which the key names", s.which, s.name(o), k).
+				err := drover.Errorf(drover.Invalid, "%s (%s) has no column %q, which the key names", s.which, s.name(o), k).
 					WithHint("its columns are %s", strings.Join(s.schema.Names(), ", "))
+				if s == l {
+					err = err.WithField(o.LeftField)
+				}
+				return nil, err
 			}
 		}
 		p, ok := c.pair(l.schema[l.schema.Index(k)], r.schema[r.schema.Index(k)])
