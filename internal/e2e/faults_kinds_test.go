@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sys/unix"
 
 	"github.com/droverdata/drover/internal/pgtest"
 )
@@ -197,13 +196,9 @@ func (r *round) fillDisk() fault {
 	wait := r.pause(2 * time.Second)
 	return fault{name: fmt.Sprintf("the disk of machine %s is full for %s", m.name, wait.Round(time.Millisecond)), strike: func(t *testing.T) {
 		driver := m.now()
-		limit := func(bytes uint64) {
-			for _, pid := range append([]int{driver.cmd.Process.Pid}, driver.workers(t)...) {
-				_ = unix.Prlimit(pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: unix.RLIM_INFINITY}, nil) // it may have ended
-			}
-		}
-		limit(4 << 10)
+		processes := func() []int { return append(driver.workers(t), driver.cmd.Process.Pid) }
+		limitFiles(processes(), 4<<10)
 		time.Sleep(wait)
-		limit(unix.RLIM_INFINITY)
+		limitFiles(processes(), noLimit)
 	}}
 }

@@ -1,10 +1,6 @@
 package e2e
 
-import (
-	"testing"
-
-	"golang.org/x/sys/unix"
-)
+import "testing"
 
 // TestAFullDiskIsWaitedFor: what a task stages or spills while a disk has no room is no fault of its chunk, whoever is told which folder it is.
 func TestAFullDiskIsWaitedFor(t *testing.T) {
@@ -19,13 +15,8 @@ func TestAFullDiskIsWaitedFor(t *testing.T) {
 			p.exec(t, `COPY (SELECT range AS id, md5(range::VARCHAR) || md5((range + 1)::VARCHAR) AS body FROM range(1500000)) TO '{dir}/in/f.parquet' (COMPRESSION zstd)`)
 			p.write(t, "job.yaml", "name: full\nsource: {files: {path: in}}\nchunk: {files: 1}\nsteps: "+c.steps+"\nsink: {files: {path: out, mode: overwrite}}\n")
 			r := p.start(t, "run", "job.yaml", "--json", "--memory", "256MiB", "--workers", "1")
-			limit := func(most uint64) {
-				for _, pid := range r.workers(t) {
-					_ = unix.Prlimit(pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: most, Max: unix.RLIM_INFINITY}, nil) // it may have ended
-				}
-			}
 			eventually(t, "drover says that the disk is full", func() bool {
-				limit(64 << 10)
+				limitFiles(r.workers(t), 64<<10)
 				select {
 				case <-r.done:
 					t.Fatalf("it has ended\n%s", r.stderr.String())
@@ -33,7 +24,7 @@ func TestAFullDiskIsWaitedFor(t *testing.T) {
 				}
 				return r.said("is tried again")
 			})
-			limit(unix.RLIM_INFINITY)
+			limitFiles(r.workers(t), noLimit)
 			end := r.wait(t)
 			says(t, end.stderr, "the disk of "+p.dir+c.folder)
 			if s := end.summary(t); end.code != 0 || s.RowsOut != 1500000 || s.Chunks.Error > 0 {
