@@ -230,7 +230,7 @@ func TestRule7RejectsThatAreGoneAreFoundAgain(t *testing.T) {
 			if got := s.state(t, p); got != want {
 				t.Errorf("got\n%s\nwant\n%s\n%s", got, want, r.stderr)
 			}
-			says(t, r.stderr, "the staged rejects of finished chunks are gone from files rejects/, and", "done again")
+			says(t, r.stderr, "the staged rejects of finished chunks are gone from files rejects/; done again: ")
 		})
 	}
 }

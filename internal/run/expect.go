@@ -165,7 +165,7 @@ func (r *runner) readDoc(ctx context.Context) error {
 			return fmt.Errorf("decode the plan of run %s: %w", run.ID, err)
 		}
 	}
-	r.doc.Passed, r.doc.Broken = kept.Passed, kept.Broken
+	r.doc.Passed, r.doc.Broken, r.doc.Publishing = kept.Passed, kept.Broken, kept.Publishing
 	return nil
 }
 

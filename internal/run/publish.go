@@ -108,6 +108,9 @@ func (r *runner) publishHeld(ctx context.Context) (again bool, err error) {
 	if pass, err := r.judge(ctx); err != nil || !pass {
 		return false, err
 	}
+	if err := r.keepPublishing(ctx); err != nil {
+		return false, err
+	}
 	r.events.send(monitor.Publishing{Sink: r.o.Job.Sink.String()})
 	fault.Point(ctx)
 	published, err := r.bound.Sink.Publish(ctx, run, r.plan.Stages[last].Output, r.ledger.Receipts(ctx, r.run.UID, last))

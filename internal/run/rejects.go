@@ -123,6 +123,13 @@ func (r *runner) verifyRejects(ctx context.Context) (again bool, err error) {
 	if err != nil || len(gone) == 0 {
 		return false, r.rejectsError(err, "compare with the ledger")
 	}
+	if err := r.readDoc(ctx); err != nil {
+		return false, err
+	}
+	if r.doc.Publishing {
+		return false, drover.Errorf(drover.Refused, "the staged rejects of %s are gone from %s; a publish of the rows beside them has begun, so they cannot be found again",
+			human.Plural(int64(len(gone)), "chunk"), r.o.Job.Rejects).WithField("rejects").WithHint("restore the folder, and run the same command again")
+	}
 	if gone, err = r.writtenWith(ctx, gone); err != nil {
 		return false, err
 	}
@@ -137,7 +144,7 @@ func (r *runner) verifyRejects(ctx context.Context) (again bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("return chunks without their rejects to pending: %w", err)
 	}
-	r.events.send(monitor.Warning{Text: fmt.Sprintf("the staged rejects of finished chunks are gone from %s, and %s are done again", r.o.Job.Rejects, human.Plural(int64(len(gone)), "chunk"))})
+	r.events.send(monitor.Warning{Text: fmt.Sprintf("the staged rejects of finished chunks are gone from %s; done again: %s", r.o.Job.Rejects, human.Plural(int64(len(gone)), "chunk"))})
 	return true, nil
 }
 
@@ -157,6 +164,19 @@ func (r *runner) writtenWith(ctx context.Context, some []int64) ([]int64, error)
 		}
 	}
 	return some, nil
+}
+
+// keepPublishing records that the rows of a run with rejects may become visible.
+func (r *runner) keepPublishing(ctx context.Context) error {
+	if r.bound.Rejects == nil || r.doc.Publishing {
+		return nil
+	}
+	r.doc.Publishing = true
+	if err := r.writeDoc(ctx); err != nil {
+		return fmt.Errorf("record that the run is published: %w", err)
+	}
+	fault.Point(ctx)
+	return nil
 }
 
 // publishRejects makes the rejects visible, after the rows: a run whose rows cannot be published leaves none.

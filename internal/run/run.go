@@ -367,6 +367,8 @@ type doc struct {
 	SinkMarks    []string `json:"sink_marks,omitempty"`
 	RejectsMarks []string `json:"rejects_marks,omitempty"`
 	Host         string   `json:"host"`
+	// Publishing says that the rows of a run with rejects may be visible, so that lost rejects cannot be found again.
+	Publishing bool `json:"publishing,omitempty"`
 	// Published says that the result is visible, and Files how many files that are.
 	Published bool  `json:"published,omitempty"`
 	Files     int64 `json:"files,omitempty"`
