@@ -161,17 +161,21 @@ func TestBindRefuses(t *testing.T) {
 		field, msg string
 		hint       string
 	}{
-		"no source":           {func(_ *memory, j *drover.Job) { j.Frame.Source = nil }, drover.Invalid, "source", "source is missing", ""},
-		"no sink":             {func(_ *memory, j *drover.Job) { j.Sink = nil }, drover.Invalid, "sink", "sink is missing", ""},
-		"unknown connector":   {func(_ *memory, j *drover.Job) { j.Frame.Source = &memory{name: "tape"} }, drover.Invalid, "source.tape", `no connector reads "tape"`, ""},
-		"unknown sink":        {func(_ *memory, j *drover.Job) { j.Sink = &memory{name: "tape"} }, drover.Invalid, "sink.tape", `no connector writes "tape"`, ""},
-		"source unreachable":  {func(m *memory, _ *drover.Job) { m.openErr = fmt.Errorf("connect: %w", unreachable) }, drover.Unreachable, "source.memory", "no route", ""},
-		"source places it":    {func(m *memory, _ *drover.Job) { m.schemaErr = placed }, drover.Refused, "source.memory.table", "no table", ""},
-		"plain error":         {func(m *memory, _ *drover.Job) { m.identityErr = errors.New("odd") }, "", "", "identify the source.memory: odd", ""},
-		"sink unreachable":    {func(m *memory, _ *drover.Job) { m.sinkErr = unreachable }, drover.Unreachable, "sink.memory", "no route", ""},
-		"sink refuses":        {func(m *memory, _ *drover.Job) { m.cErr = drover.Errorf(drover.Refused, "there is data") }, drover.Refused, "sink.memory", "there is data", ""},
-		"a bad step":          {func(_ *memory, j *drover.Job) { j.Frame = j.Frame.Filter("idd > 1") }, drover.Invalid, "steps[1].filter", `column "idd" does not exist`, `"id"`},
-		"rule 25":             {func(_ *memory, j *drover.Job) { j.Frame = j.Frame.SQL("SELECT sum(id) AS n FROM chunk") }, drover.Invalid, "steps[1].sql", "sum() is an aggregate", "chunk: {by: COLUMN}"},
+		"no source":          {func(_ *memory, j *drover.Job) { j.Frame.Source = nil }, drover.Invalid, "source", "source is missing", ""},
+		"no sink":            {func(_ *memory, j *drover.Job) { j.Sink = nil }, drover.Invalid, "sink", "sink is missing", ""},
+		"unknown connector":  {func(_ *memory, j *drover.Job) { j.Frame.Source = &memory{name: "tape"} }, drover.Invalid, "source.tape", `no connector reads "tape"`, ""},
+		"unknown sink":       {func(_ *memory, j *drover.Job) { j.Sink = &memory{name: "tape"} }, drover.Invalid, "sink.tape", `no connector writes "tape"`, ""},
+		"source unreachable": {func(m *memory, _ *drover.Job) { m.openErr = fmt.Errorf("connect: %w", unreachable) }, drover.Unreachable, "source.memory", "no route", ""},
+		"source places it":   {func(m *memory, _ *drover.Job) { m.schemaErr = placed }, drover.Refused, "source.memory.table", "no table", ""},
+		"plain error":        {func(m *memory, _ *drover.Job) { m.identityErr = errors.New("odd") }, "", "", "identify the source.memory: odd", ""},
+		"sink unreachable":   {func(m *memory, _ *drover.Job) { m.sinkErr = unreachable }, drover.Unreachable, "sink.memory", "no route", ""},
+		"sink refuses":       {func(m *memory, _ *drover.Job) { m.cErr = drover.Errorf(drover.Refused, "there is data") }, drover.Refused, "sink.memory", "there is data", ""},
+		"a bad step":         {func(_ *memory, j *drover.Job) { j.Frame = j.Frame.Filter("idd > 1") }, drover.Invalid, "steps[1].filter", `column "idd" does not exist`, `"id"`},
+		"rule 25":            {func(_ *memory, j *drover.Job) { j.Frame = j.Frame.SQL("SELECT sum(id) AS n FROM chunk") }, drover.Invalid, "steps[1].sql", "sum() is an aggregate", "chunk: {by: COLUMN}"},
+		"inexact in Arrow": {func(m *memory, j *drover.Job) {
+			m.schema = append(slices.Clone(m.schema), drover.Column{Name: "at", Type: "TIME WITH TIME ZONE"})
+			j.Frame.Chunk, j.Frame.Steps = drover.Chunking{Rows: 10}, append(slices.Clone(j.Frame.Steps), drover.Step{Python: "clean.py:clean"})
+		}, drover.Invalid, "steps[1].python", "column at is TIME WITH TIME ZONE, which no function can receive exactly", "cast: {at: VARCHAR}"},
 		"time zone":           {func(_ *memory, j *drover.Job) { j.Timezone = "Mars/Olympus" }, drover.Invalid, "timezone", `unknown timezone "Mars/Olympus"`, "UTC"},
 		"no columns":          {func(m *memory, _ *drover.Job) { m.schema = nil }, drover.Refused, "source", "no columns", ""},
 		"twin columns":        {func(m *memory, _ *drover.Job) { m.schema = append(m.schema, drover.Column{Name: "ID", Type: "BIGINT"}) }, drover.Invalid, "source", `columns "id" and "ID" differ only in case`, ""},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/droverdata/drover"
@@ -96,6 +97,10 @@ func (b *Bound) call(ctx context.Context, reg connector.Registry, env connector.
 			return call, drover.Errorf(drover.Invalid, "column %s is %s, which no function can receive exactly", col.Name, col.Native).
 				WithField(fmt.Sprintf("steps[%d].%s", i, st.Kind())).WithHint("drop it before this step, or read it as text with a query")
 		}
+		if inexactInArrow(col.Type) {
+			return call, drover.Errorf(drover.Invalid, "column %s is %s, which no function can receive exactly: Arrow has no such type", col.Name, col.Type).
+				WithField(fmt.Sprintf("steps[%d].%s", i, st.Kind())).WithHint("drop it before this step, or make it text: cast: {%s: VARCHAR}", col.Name)
+		}
 		if len(before) == 0 {
 			b.reads(col.From)
 		}
@@ -128,6 +133,11 @@ func (b *Bound) call(ctx context.Context, reg connector.Registry, env connector.
 	}
 	call.Output, call.Told, err = b.learn(ctx, reg, env, append(slices.Clone(before), call))
 	return call, inStep(err, i)
+}
+
+// inexactInArrow says whether DuckDB's export to Arrow loses something of a type: an offset, digits beyond 38, what kind of bytes they are.
+func inexactInArrow(typ string) bool {
+	return slices.ContainsFunc([]string{"TIME WITH TIME ZONE", "UHUGEINT", "BIGNUM"}, func(t string) bool { return strings.Contains(typ, t) })
 }
 
 func (b *Bound) functionEnv(env connector.Env) calls.Env {
