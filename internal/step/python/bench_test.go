@@ -94,7 +94,7 @@ def clean(df):
     df["c6"] = df["c6"] * 1.19
     return df[df["c15"].fillna(False).astype(bool)]
 
-MODES = {"pyarrow": pd.ArrowDtype, "numpy": None, "auto": None}
+MODES = {"pyarrow": pd.ArrowDtype, "numpy": None, "auto": None, "nullable": None}
 
 # The same with pyarrow's own conversions, in this process, on the same data.
 def here(table: pa.Table, chunk):
@@ -127,9 +127,9 @@ func cpuOf(b *testing.B, c *Child) float64 {
 }
 
 // BenchmarkBridge compares a call with what pyarrow's own conversions and the same function take in one Python process on the same data, in turns. It
-// reports the medians in milliseconds and their ratio. "auto" beside pyarrow's conversion to NumPy keeps what that loses.
+// reports the medians in milliseconds and their ratio. "auto" and "nullable" beside pyarrow's conversion to NumPy keep what that loses.
 func BenchmarkBridge(b *testing.B) {
-	for _, mode := range []string{"numpy", "pyarrow", "auto"} {
+	for _, mode := range []string{"numpy", "pyarrow", "auto", "nullable"} {
 		b.Run(mode, func(b *testing.B) {
 			schema := benchSchema(mode != "numpy")
 			records := benchRecords(b, schema)
