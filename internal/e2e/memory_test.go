@@ -87,9 +87,9 @@ func TestAChunkThatOverrunsIsDoneInParts(t *testing.T) {
 	p := newPlace(t)
 	p.postgres(t)
 	p.sql(t, `CREATE TABLE raw (id bigint PRIMARY KEY, zip text, body text);
-		INSERT INTO raw SELECT g, CASE WHEN g <= 1500 THEN 'fat' ELSE (g % 5)::text END, CASE WHEN g <= 1500 THEN repeat('x', 2000) END FROM generate_series(1, 2000) g;
+		INSERT INTO raw SELECT g, CASE WHEN g <= 1500 THEN 'fat' ELSE (g % 5)::text END, CASE WHEN g <= 1500 THEN repeat('x', 200) END FROM generate_series(1, 2000) g;
 		CREATE INDEX ON raw (zip); ANALYZE raw; CREATE TABLE clean (id bigint PRIMARY KEY, zip text, n bigint)`)
-	p.write(t, "job.yaml", "name: firms\nsource: {postgres: {url: \"${DB}\", table: raw}}\nchunk: {by: zip}\nsteps: [{set: {n: \"length(repeat(body, 250))\"}}, {drop: [body]}]\n"+
+	p.write(t, "job.yaml", "name: firms\nsource: {postgres: {url: \"${DB}\", table: raw}}\nchunk: {by: zip}\nsteps: [{set: {n: \"length(repeat(body, 2500))\"}}, {drop: [body]}]\n"+
 		"sink: {postgres: {url: \"${DB}\", table: clean, mode: append}}\n")
 	end := p.budgeted(t, 400<<20, 1, "--memory", "400MiB", "--workers", "1")
 	if end.code != 0 {

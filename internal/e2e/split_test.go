@@ -17,14 +17,14 @@ func TestRule8ASplitThatIsCutShortEndsRight(t *testing.T) {
 name: firms
 source: {postgres: {url: "${DB}", table: raw}}
 chunk: {by: zip}
-steps: [{set: {n: "length(repeat(body, 250))"}}, {drop: [body]}]
+steps: [{set: {n: "length(repeat(body, 2500))"}}, {drop: [body]}]
 sink: {postgres: {url: "${DB}", table: clean, mode: append}}
 limits: {workers: 1, memory: 400MiB}
 `,
 		prepare: func(t *testing.T, p *place) {
 			p.postgres(t)
 			p.sql(t, `CREATE TABLE raw (id bigint PRIMARY KEY, zip text, body text);
-				INSERT INTO raw SELECT g, 'fat', repeat('x', 2000) FROM generate_series(1, 900) g;
+				INSERT INTO raw SELECT g, 'fat', repeat('x', 200) FROM generate_series(1, 900) g;
 				CREATE INDEX ON raw (zip); ANALYZE raw; CREATE TABLE clean (id bigint, zip text, n bigint)`)
 		},
 		state: func(t *testing.T, p *place) string {

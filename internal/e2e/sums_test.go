@@ -88,7 +88,7 @@ func TestSumEqualsSourceCountsEachChunkOnce(t *testing.T) {
 	p := newPlace(t)
 	p.postgres(t)
 	p.sql(t, `CREATE TABLE raw (id bigint PRIMARY KEY, zip text, body text, amount numeric(12,2));
-		INSERT INTO raw SELECT g, CASE WHEN g <= 900 THEN 'fat' ELSE 'thin' END, repeat('x', 2000), g * 0.01 FROM generate_series(1, 1000) g;
+		INSERT INTO raw SELECT g, CASE WHEN g <= 900 THEN 'fat' ELSE 'thin' END, repeat('x', 200), g * 0.01 FROM generate_series(1, 1000) g;
 		CREATE INDEX ON raw (zip); ANALYZE raw; CREATE TABLE clean (id bigint, zip text, amount numeric(12,2), n bigint)`)
 	// A step makes 450 MiB of the 900 rows of the chunk fat, and the worker has 336 MiB. Another cannot convert a row of thin.
 	job := func(convert, expect string) {
@@ -96,7 +96,7 @@ func TestSumEqualsSourceCountsEachChunkOnce(t *testing.T) {
 name: firms
 source: {postgres: {url: "${DB}", table: raw}}
 chunk: {by: zip}
-steps: [{set: {n: "length(repeat(body, 250)) + `+convert+`"}}, {drop: [body]}]
+steps: [{set: {n: "length(repeat(body, 2500)) + `+convert+`"}}, {drop: [body]}]
 sink: {postgres: {url: "${DB}", table: clean, mode: replace}}
 limits: {workers: 1, memory: 400MiB}
 expect: [`+expect+"]\n")
