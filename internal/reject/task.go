@@ -103,11 +103,12 @@ func (t Task) stage(ctx context.Context, session *duck.Session, rel connector.Ke
 		rel.Limit(x.row, x.row+1, nil)
 		why := x.why
 		if t.Explain != nil && !whole {
-			// One value fails in one way.
-			if explained[why.Error()] == nil {
-				explained[why.Error()] = t.Explain(ctx, rel.All(), why)
+			// One value fails in one way. The message alone may be that of rows with other values.
+			failure := why.Error() + "\x00" + why.Sample
+			if explained[failure] == nil {
+				explained[failure] = t.Explain(ctx, rel.All(), why)
 			}
-			why = explained[why.Error()]
+			why = explained[failure]
 		}
 		chunk, row, err := rel.Row(ctx, x.row)
 		if err != nil {
