@@ -111,7 +111,11 @@ func (s *source) Begin(ctx context.Context, c drover.Chunking, prior json.RawMes
 		if err != nil {
 			return nil, (&relation{snapshot: st.Snapshot}).explainSnapshot(err)
 		}
-		s.hold(conn)
+		if s.slots != nil {
+			s.end(ctx, conn) // who planned the run keeps its snapshot; the few connections are for tasks
+		} else {
+			s.hold(conn)
+		}
 		return prior, nil
 	}
 	if st.Spool != "" {
@@ -147,7 +151,7 @@ func (s *source) Begin(ctx context.Context, c drover.Chunking, prior json.RawMes
 	}
 	s.env.Warn("%s has no primary key, so its chunks are ranges of pages in one snapshot, which ends with this process: no other process can resume the run. "+
 		"Use chunk: {by: COLUMN}, or add a primary key", d.table.name)
-	conn, err := s.begin(ctx, "")
+	conn, err := s.beginFor(ctx, forRun, "")
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
@@ -27,12 +28,17 @@ type source struct {
 	// slots bounds the connections; nil where the job does not.
 	slots *slots
 
-	mu     sync.Mutex
-	idle   []*pgx.Conn
-	about  *description
-	holder *pgx.Conn // keeps the run's snapshot
-	spool  string    // the file that this source made, "" for none
+	mu   sync.Mutex
+	idle []*pgx.Conn
+	// closing closes the idle connections after idleFor.
+	closing *time.Timer
+	about   *description
+	holder  *pgx.Conn // keeps the run's snapshot
+	spool   string    // the file that this source made, "" for none
 }
+
+// idleFor is how long a connection is kept that nobody needs.
+const idleFor = 2 * time.Second
 
 // description is what a source yields, from the catalogs.
 type description struct {
@@ -61,6 +67,9 @@ func openSource(_ context.Context, spec drover.Source, env connector.Env) (conne
 // Close implements connector.Source. The run's snapshot ends with it.
 func (s *source) Close() error {
 	s.mu.Lock()
+	if s.closing != nil {
+		s.closing.Stop()
+	}
 	conns := s.idle
 	if s.holder != nil {
 		conns = append(conns, s.holder)
@@ -104,7 +113,7 @@ func (s *source) from(d *description) string {
 func (s *source) query() string { return strings.TrimRight(s.spec.Query, " \t\r\n;") }
 
 // acquire returns an idle connection or a new one; fresh says which. It waits where the job bounds the connections of the machine.
-func (s *source) acquire(ctx context.Context) (conn *pgx.Conn, fresh bool, err error) {
+func (s *source) acquire(ctx context.Context, u use) (conn *pgx.Conn, fresh bool, err error) {
 	s.mu.Lock()
 	if k := len(s.idle) - 1; k >= 0 {
 		conn, s.idle = s.idle[k], s.idle[:k]
@@ -115,7 +124,7 @@ func (s *source) acquire(ctx context.Context) (conn *pgx.Conn, fresh bool, err e
 	}
 	var held *slot
 	if s.slots != nil {
-		if held, err = s.slots.take(ctx); err != nil {
+		if held, err = s.slots.take(ctx, u); err != nil {
 			return nil, true, err
 		}
 	}
@@ -145,10 +154,30 @@ func (s *source) release(conn *pgx.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.idle = append(s.idle, conn)
+	if s.closing == nil {
+		s.closing = time.AfterFunc(idleFor, s.closeIdle)
+	} else {
+		s.closing.Reset(idleFor)
+	}
+}
+
+// closeIdle gives connections that nobody has needed for a while back to the server, which may allow the role only a few: a driver reads at the
+// beginning of its run, its workers do afterwards.
+func (s *source) closeIdle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, conn := range s.idle {
+		closeConn(conn)
+	}
+	s.idle = nil
 }
 
 // begin opens a transaction of one snapshot that reads only: the run's snapshot, where it has one. more is further statements.
 func (s *source) begin(ctx context.Context, snapshot string, more ...string) (*pgx.Conn, error) {
+	return s.beginFor(ctx, forWhile, snapshot, more...)
+}
+
+func (s *source) beginFor(ctx context.Context, u use, snapshot string, more ...string) (*pgx.Conn, error) {
 	sql := "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
 	if snapshot != "" {
 		sql += "SET TRANSACTION SNAPSHOT " + literal(snapshot) + ";\n"
@@ -158,7 +187,7 @@ func (s *source) begin(ctx context.Context, snapshot string, more ...string) (*p
 		fmt.Sprintf("SET LOCAL statement_timeout = %d; SET LOCAL idle_in_transaction_session_timeout = 0;\n", s.spec.StatementTimeout.Milliseconds()) +
 		strings.Join(more, ";\n")
 	for {
-		conn, fresh, err := s.acquire(ctx)
+		conn, fresh, err := s.acquire(ctx, u)
 		if err != nil {
 			return nil, err
 		}

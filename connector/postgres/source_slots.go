@@ -34,7 +34,7 @@ type slots struct {
 	dir      string
 	limit    int
 	patience time.Duration
-	held     atomic.Int64
+	held     atomic.Int64 // of those that are for a while
 	warn     func(format string, args ...any)
 	warned   atomic.Bool
 }
@@ -42,8 +42,20 @@ type slots struct {
 // slot is the right to one connection, until it is released.
 type slot struct {
 	of   *slots
+	use  use
 	file *os.File
 }
+
+// use is what a connection is for.
+type use int
+
+const (
+	// forWhile is for work that ends by itself.
+	forWhile use = iota
+	// forRun lasts as long as a run, whose tasks need connections too. The first slot is never for that: where every slot could be, runs side by side
+	// would have all of them, and wait for each other for ever.
+	forRun
+)
 
 // slotKey is where a connection keeps its slot.
 const slotKey = "drover slot"
@@ -78,18 +90,23 @@ func ownedByUs(dir string) error {
 }
 
 // take waits for a slot. Errors have a Kind, or are ctx's own.
-func (s *slots) take(ctx context.Context) (*slot, error) {
-	begun, nested := time.Now(), s.held.Load() > 0
+func (s *slots) take(ctx context.Context, u use) (*slot, error) {
+	begun, nested, least := time.Now(), s.held.Load() > 0, 0
+	if u == forRun {
+		least = 1
+	}
 	for {
 		// From the last one on: jobs with a lower limit have the first ones only.
-		for i := s.limit - 1; i >= 0; i-- {
+		for i := s.limit - 1; i >= least; i-- {
 			file, err := lock(filepath.Join(s.dir, fmt.Sprint(i)))
 			if err != nil {
 				return nil, drover.Errorf(drover.Refused, "limits.source_connections: %w", err).WithHint("set TMPDIR to a directory that drover may write to")
 			}
 			if file != nil {
-				s.held.Add(1)
-				return &slot{of: s, file: file}, nil
+				if u == forWhile {
+					s.held.Add(1)
+				}
+				return &slot{of: s, use: u, file: file}, nil
 			}
 		}
 		waited := time.Since(begun)
@@ -153,5 +170,7 @@ func ended(conn *pgx.Conn) bool {
 // release gives the slot back.
 func (s *slot) release() {
 	_ = s.file.Close() // the lock goes with it
-	s.of.held.Add(-1)
+	if s.use == forWhile {
+		s.of.held.Add(-1)
+	}
 }

@@ -172,3 +172,47 @@ func TestACancelledStatementIsTriedAgain(t *testing.T) {
 		}
 	}
 }
+
+// Each of these runs keeps a snapshot for as long as it takes, and its tasks need a connection besides.
+func TestRunsWithSnapshotsLeaveASlotForTasks(t *testing.T) {
+	u, _ := database(t, "CREATE TABLE t (id bigint); INSERT INTO t SELECT generate_series(1, 10000); ANALYZE t")
+	t.Setenv("TMPDIR", t.TempDir())
+	chunking := drover.Chunking{Rows: 1000}
+	planner, joiner, other := bounded(t, u, 2, nil), bounded(t, u, 2, nil), bounded(t, u, 2, nil)
+	st, chunks := cutAll(t, planner, chunking)
+	if _, err := joiner.Begin(t.Context(), chunking, st); err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 5*slotPoll)
+	defer cancel()
+	if _, err := other.Begin(short, chunking, nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("another run's snapshot has the last slot: %v", err)
+	}
+	if n := len(readChunks(t, bounded(t, u, 2, nil), newSession(t), st, chunks)); n != len(chunks) || n < 2 {
+		t.Errorf("%d of %d chunks", n, len(chunks))
+	}
+}
+
+func TestAnIdleDriverKeepsNoConnection(t *testing.T) {
+	u, conn := database(t, "CREATE TABLE t (id bigint PRIMARY KEY)")
+	s, err := openSource(t.Context(), Table(string(u), "t"), testEnv())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Schema(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		var n int
+		if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections stay", n)
+		}
+	}
+}
