@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -176,6 +177,19 @@ func TestPlanAndDryRunWriteNothing(t *testing.T) {
 		if name == ".drover/ledger.db" || strings.HasPrefix(name, "out") {
 			t.Errorf("the dry run left %s", name)
 		}
+	}
+}
+
+func TestADryRunThatBreaksAnExpectationFailed(t *testing.T) {
+	d := good(t)
+	job, err := os.ReadFile(filepath.Join(d.path, "numbers.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.write(t, "numbers.yaml", string(job)+"\nexpect: [{rows: 5}]\n")
+	r := d.drover(t, "run", "numbers.yaml", "--dry-run", "--json")
+	if s := decode(t, r); r.code != exitErrors || s["state"] != "failed" || s["broken_expectations"] == nil {
+		t.Errorf("%d %v %s", r.code, s, r.stderr)
 	}
 }
 

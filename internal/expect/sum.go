@@ -167,6 +167,9 @@ func compareSums(columns []connector.SumColumn, rows []exact.Sum, sources []Sour
 		}
 		broken.Message = text
 		for _, sample := range s.Samples {
+			if len(columns) > 1 {
+				sample = c.Column + ", " + sample
+			}
 			broken.Samples = append(broken.Samples, human.Printable(sample))
 		}
 	}

@@ -295,6 +295,9 @@ func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error)
 	if run.State == ledger.Failed || r.o.DryRun {
 		s.Broken = kept.Broken
 		r.tellBroken(kept.Broken)
+		if len(s.Broken) > 0 {
+			s.State = string(ledger.Failed) // in its own ledger a dry run finishes, or stays open, whatever its rows are
+		}
 	}
 	merge := Counts{}
 	if len(kept.Plan.Stages) > 1 {
