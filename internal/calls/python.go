@@ -16,7 +16,7 @@ func startPython(c step.Call, in, out *arrow.Schema, env Env) (function.Function
 	if err != nil {
 		return nil, err
 	}
-	options.Output, options.Narrow = out, c.Narrow
+	options.Output, options.Narrow, options.Rejects = out, c.Narrow, env.Rejects
 	return python.Start(options), nil
 }
 

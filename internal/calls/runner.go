@@ -29,6 +29,8 @@ type Env struct {
 	Threads int
 	// Timeout is how long one call may take; 0 means for ever.
 	Timeout time.Duration
+	// Rejects says that the sink rejects rows with a NULL where an answer's column is NOT NULL, one by one.
+	Rejects bool
 	// Program is the Go functions of this program, by their names.
 	Program map[string]drover.Func
 	// Log receives each line that a function prints, with its chunk's key. It is called from any goroutine. Never nil.

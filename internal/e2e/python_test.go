@@ -161,3 +161,18 @@ python_env: {bin: "${PYTHON}"}
 	}
 	says(t, p.must(t, "profile", "job.yaml").stdout, "What the function receives", "function")
 }
+
+// TestANullThatAFunctionReturnsIsRejectedByItself: a NULL where the target has NOT NULL costs its row, as one that breaks a CHECK does.
+func TestANullThatAFunctionReturnsIsRejectedByItself(t *testing.T) {
+	t.Parallel()
+	p := pythonPlace(t)
+	p.sql(t, `ALTER TABLE clean ALTER big SET NOT NULL`)
+	p.write(t, "clean.py", "import pandas as pd\ndef clean(df: pd.DataFrame): return df\n")
+	p.write(t, "job.yaml", pythonJob+"rejects: {files: {path: rejects/}}\n")
+	if s := p.must(t, "run", "job.yaml", "--json").summary(t); s.RowsIn != 400 || s.RowsOut != 267 || s.RowsRejected != 133 {
+		t.Errorf("%+v", s)
+	}
+	if got := p.query(t, `SELECT count(DISTINCT "row"->>'id'), count(*) FILTER (WHERE "row"->>'big' IS NOT NULL), min(reason LIKE '%"big"%null%23502%') FROM 'rejects/*.parquet'`); got != "133|0|true" {
+		t.Error(got)
+	}
+}

@@ -281,7 +281,7 @@ func (w *Worker) openSessions(ctx context.Context, task protocol.Task) error {
 	}
 	f := task.Stage.Functions
 	s.calls, err = calls.New(s.reading, program.Calls, task.Run.ID, task.Run.Job, calls.Env{
-		Dir: f.Dir, Bin: f.Bin, Timeout: f.Timeout, Program: w.program, Timezone: task.Timezone, TempDir: w.tempDir, Memory: functions, Threads: task.Threads,
+		Dir: f.Dir, Bin: f.Bin, Rejects: task.Stage.Rejects != nil, Timeout: f.Timeout, Program: w.program, Timezone: task.Timezone, TempDir: w.tempDir, Memory: functions, Threads: task.Threads,
 		Log: func(chunk, line string) { w.aside.Printed(protocol.Printed{Chunk: chunk, Line: line}) },
 	})
 	if err != nil {

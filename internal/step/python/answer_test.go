@@ -181,3 +181,15 @@ def clean(df, chunk):
 		t.Errorf("got %v", err)
 	}
 }
+
+// Where the job has rejects, the sink rejects the rows that are NULL where they must not be, one by one.
+func TestNullsPassNotNullWhereTheSinkRejectsRows(t *testing.T) {
+	c, _ := start(t, `
+import pandas as pd
+def clean(df): return df.assign(id=pd.array([None, 2], "Int64"))
+`, func(o *Options) { o.Input, o.Output, o.Rejects = answers, answers, true })
+	got, err := call(t, c, "nulls", rowsOf(t, answers, two))
+	if err != nil || strings.Count(got, `"id":null`) != 1 || !strings.Contains(got, `"id":2`) {
+		t.Errorf("got %s, %v", got, err)
+	}
+}

@@ -202,7 +202,7 @@ func (c *Child) load(ctx context.Context, requirements []string, inspect bool) (
 	}
 	c.pid.Store(int64(c.process.cmd.Process.Pid))
 	r, _, err := c.ask(ctx, request{Hello: &hello{
-		Dir: dir, Function: o.Spec.Function, Frame: o.Spec.Frame, DTypes: o.Spec.DTypes, Input: input, Output: output, NotNull: notNull(o.Input), Narrow: narrowed(o.Narrow),
+		Dir: dir, Function: o.Spec.Function, Frame: o.Spec.Frame, DTypes: o.Spec.DTypes, Input: input, Output: output, Rejects: o.Rejects, NotNull: notNull(o.Input), Narrow: narrowed(o.Narrow),
 		Threads: max(o.Threads, 1), Keep: c.keep(), Requirements: requirements, Inspect: inspect,
 	}}, nil)
 	if err != nil {

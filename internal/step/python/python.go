@@ -56,6 +56,9 @@ type Options struct {
 	Narrow drover.Schema
 	// Output are the columns that it must return; nil takes them as they come.
 	Output *arrow.Schema
+	// Rejects says that whoever stores the answers rejects rows with a NULL in a column of Output that is not nullable. Otherwise such an answer
+	// is an error.
+	Rejects bool
 	// Log receives each line of what the child's processes print, with the key of the chunk that was called for; it is called while Call runs.
 	Log func(chunk, line string)
 	// Memory is the worker's share in bytes; 0 means no bound.

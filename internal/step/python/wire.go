@@ -16,13 +16,15 @@ import (
 
 // hello is the first message to a child.
 type hello struct {
-	Dir      string   `json:"dir"`
-	Function string   `json:"function"`
-	Frame    string   `json:"frame"`
-	DTypes   string   `json:"dtypes"`
-	Input    string   `json:"input"`
-	Output   string   `json:"output"`
-	NotNull  []string `json:"not_null"`
+	Dir      string `json:"dir"`
+	Function string `json:"function"`
+	Frame    string `json:"frame"`
+	DTypes   string `json:"dtypes"`
+	Input    string `json:"input"`
+	Output   string `json:"output"`
+	// Rejects lets NULLs pass in columns that are NOT NULL.
+	Rejects bool     `json:"rejects"`
+	NotNull []string `json:"not_null"`
 	// Narrow are pyarrow's names of smaller types, by column; "dictionary" is a text whose values are kept once.
 	Narrow  map[string]string `json:"narrow"`
 	Threads int               `json:"threads"`

@@ -120,20 +120,25 @@ def from_arrow(table, schema, target, dtypes):
 
 
 def fit(column, field, target, dtype):
-    """The column in the expected type and nullability."""
+    """The column in the expected type."""
     if isinstance(column, pa.Array):
         column = pa.chunked_array([column])
     if field is None:
         return column
-    name = field.name
     if column.type != field.type:
         column = cast(column, field, dtype)
-    if not field.nullable and column.null_count:
-        at = column.is_null().index(True).as_py()
-        refuse_answer(f"column {name} of the answer is NULL in {column.null_count} {'row' if column.null_count == 1 else 'rows'}, "
-                      f"the first at position {at}, and must not be: it is declared NOT NULL",
-                      f"fill or drop them: df.dropna(subset=[{name!r}])", name)
     return column
+
+
+def refuse_nulls(table, schema):
+    """Refuses NULLs where the schema says NOT NULL."""
+    for field in schema or ():
+        column, name = table[field.name], field.name
+        if not field.nullable and column.null_count:
+            at = column.is_null().index(True).as_py()
+            refuse_answer(f"column {name} of the answer is NULL in {column.null_count} {'row' if column.null_count == 1 else 'rows'}, "
+                          f"the first at position {at}, and must not be: it is declared NOT NULL",
+                          f"fill or drop them: df.dropna(subset=[{name!r}])", name)
 
 
 def cast(column, field, dtype):

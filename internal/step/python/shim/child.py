@@ -201,7 +201,7 @@ class Child:
         pa.set_io_thread_count(1)
         self.mode = hello["dtypes"] or "auto"
         self.not_null, self.narrow = set(hello["not_null"]), hello["narrow"] or {}
-        self.output = decode_schema(hello["output"])
+        self.output, self.rejects = decode_schema(hello["output"]), hello["rejects"]
         self.rows, self.answers, self.owner = Rows(), Answers(hello["keep"]), os.getpid()
         schema = decode_schema(hello["input"])
         if schema is not None:
@@ -231,6 +231,8 @@ class Child:
         keep_output()
         table = to_table(answer, self.output, self.target, self.frame)
         del answer
+        if not self.rejects:
+            refuse_nulls(table, self.output)
         return self.answers.write(table, given["spare"])
 
     def raised(self, e, kind):
