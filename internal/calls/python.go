@@ -16,7 +16,7 @@ func startPython(c step.Call, in, out *arrow.Schema, env Env) (function.Function
 	if err != nil {
 		return nil, err
 	}
-	options.Output, options.Narrow, options.Rejects = out, c.Narrow, env.Rejects
+	options.Output, options.Narrow, options.Rejects, options.Timeout = out, c.Narrow, env.Rejects, env.Timeout
 	return python.Start(options), nil
 }
 

@@ -200,8 +200,6 @@ func (r *Runner) one(ctx context.Context, k int, chunk function.Chunk, rows *row
 		return nil, nil
 	}
 	defer rows.Release()
-	ctx, cancel := r.context(ctx)
-	defer cancel()
 	began := time.Now()
 	answer, err := r.functions[k].Call(ctx, chunk, rows)
 	r.took += time.Since(began) - rows.took

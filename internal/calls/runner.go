@@ -47,7 +47,6 @@ type Runner struct {
 	// answers are the columns of the functions' answers as DuckDB reads them from Arrow, where some types look like others: a UUID is a text.
 	answers  []drover.Schema
 	run, job string
-	timeout  time.Duration
 	// took is the time that the functions have had, without that of making their rows.
 	took time.Duration
 }
@@ -56,7 +55,7 @@ type Runner struct {
 // in it while a relation of the runner is scanned. It stays the caller's. A call without Output learns it (Learn). run and job are what functions
 // are told.
 func New(session *duck.Session, calls []step.Call, run, job string, env Env) (*Runner, error) {
-	r := &Runner{session: session, calls: calls, run: run, job: job, timeout: env.Timeout}
+	r := &Runner{session: session, calls: calls, run: run, job: job}
 	env.Memory /= int64(len(calls))
 	for _, c := range calls {
 		f, err := r.start(c, env)
@@ -92,7 +91,7 @@ func (r *Runner) start(c step.Call, env Env) (function.Function, error) {
 			return nil, drover.Errorf(drover.Refused, "this program has no function %q, which step %d calls", name, c.Step+1).
 				WithHint("start the driver and its workers from one program")
 		}
-		return golang.New(fn, answer, c.Narrow, func(line string) { env.Log("", line) }), nil
+		return golang.New(fn, answer, c.Narrow, env.Timeout, func(line string) { env.Log("", line) }), nil
 	}
 	return startPython(c, in, out, env)
 }
@@ -147,16 +146,6 @@ func declared(schema *arrow.Schema, columns drover.Schema) *arrow.Schema {
 
 func tagged(columns drover.Schema) drover.Schema {
 	return append(slices.Clone(columns), drover.Column{Name: step.Tag, Type: "BIGINT"})
-}
-
-// context bounds the time of one call.
-func (r *Runner) context(ctx context.Context) (context.Context, context.CancelFunc) {
-	if r.timeout == 0 {
-		return ctx, func() {}
-	}
-	late := drover.Errorf(drover.Transient, "the function has taken longer than %s, and was ended", r.timeout).
-		WithHint("it may hang; if it only needs more time, raise limits.chunk_timeout")
-	return context.WithTimeoutCause(ctx, r.timeout, late)
 }
 
 // failed gives a function's error its step.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -25,13 +26,16 @@ type Function struct {
 	// narrow are the columns that the function receives in a smaller type, and log is told where a chunk does not allow it.
 	narrow drover.Schema
 	log    func(line string)
-	memory memory.Allocator
+	// timeout is how long one call may take.
+	timeout time.Duration
+	memory  memory.Allocator
 }
 
 // New returns the function that calls fn. Answers have exactly the columns of output, in its order, with types that DuckDB reads as its own;
 // any, where output is nil. narrow are columns that fn receives in a smaller type where a chunk's values allow it; log is told where they do not.
-func New(fn drover.Func, output, narrow drover.Schema, log func(line string)) *Function {
-	return &Function{call: fn, output: output, narrow: narrow, log: log, memory: mallocator.NewMallocator()}
+// timeout is how long one call may take; 0 means for ever.
+func New(fn drover.Func, output, narrow drover.Schema, timeout time.Duration, log func(line string)) *Function {
+	return &Function{call: fn, output: output, narrow: narrow, timeout: timeout, log: log, memory: mallocator.NewMallocator()}
 }
 
 // PID implements function.Function.
@@ -106,7 +110,12 @@ func (f *Function) guarded(ctx context.Context, chunk arrow.RecordBatch) (answer
 			err = drover.Errorf(drover.Data, "panic: %v%s", v, place(string(debug.Stack())))
 		}
 	}()
+	ctx, cancel := function.Within(ctx, f.timeout)
+	defer cancel()
 	answer, err = f.call(ctx, chunk)
+	if late := function.Late(ctx); late != nil && err != nil {
+		return nil, late
+	}
 	switch {
 	case err != nil:
 		return nil, drover.Errorf(drover.Data, "%w", err)

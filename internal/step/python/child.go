@@ -1,6 +1,7 @@
 package python
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +71,7 @@ func (c *Child) Call(ctx context.Context, chunk function.Chunk, rows array.Recor
 	if err != nil {
 		return nil, failed(err)
 	}
-	r, out, err := c.ask(ctx, request{Call: &chunk, Rows: at}, file)
+	r, out, err := c.askFunction(ctx, request{Call: &chunk, Rows: at}, file)
 	if err != nil {
 		return nil, failed(err)
 	}
@@ -171,6 +172,16 @@ func (c *Child) over() bool {
 	return ok && now > c.baseline+max(slack, c.options.Memory/4)
 }
 
+// askFunction is ask within the time that the function has.
+func (c *Child) askFunction(ctx context.Context, message request, file *os.File) (reply, *os.File, error) {
+	ctx, cancel := function.Within(ctx, c.options.Timeout)
+	defer cancel()
+	return c.ask(ctx, message, file)
+}
+
+// startTimeout is how long Python may take to start: importing the largest libraries from a slow disk, on a machine that has no time for it.
+const startTimeout = 5 * time.Minute
+
 // launch starts a process and has it load the function.
 func (c *Child) launch(ctx context.Context) error {
 	_, err := c.load(ctx, nil, false)
@@ -184,6 +195,8 @@ func (c *Child) launch(ctx context.Context) error {
 // load starts a process and has it load the function.
 func (c *Child) load(ctx context.Context, requirements []string, inspect bool) (Info, error) {
 	o := c.options
+	ctx, cancel := function.StartWithin(ctx, cmp.Or(o.StartTimeout, startTimeout))
+	defer cancel()
 	input, err := encodeSchema(o.Input)
 	if err != nil {
 		return Info{}, failed(err)
@@ -231,6 +244,9 @@ func (c *Child) ask(ctx context.Context, message request, file *os.File) (reply,
 	c.stop()
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
+		if late := function.Late(ctx); late != nil {
+			return reply{}, nil, late
+		}
 		e := drover.Errorf(drover.Lost, "%s did not return within %s, and was ended", name, time.Since(began).Round(time.Second/10))
 		return reply{}, nil, e.WithHint("see what it waits for, make the chunks smaller, or raise limits.chunk_timeout")
 	case errors.Is(err, context.Canceled):

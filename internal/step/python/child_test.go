@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -142,3 +143,30 @@ def clean(df: pandas.DataFrame, chunk) -> pandas.DataFrame:
 }
 
 func chunkNamed(key string) function.Chunk { return function.Chunk{Key: key, Run: "r-1", Job: "test"} }
+
+// The function's time begins with its call: the start of Python and what the module imports have their own, also where the function crashes.
+func TestTheStartOfPythonIsNoTimeOfTheFunction(t *testing.T) {
+	const slow = `
+import os, time
+time.sleep(1.5)
+def clean(df, chunk):
+    if chunk.key == "crash": os._exit(3)
+    if chunk.key == "hang": time.sleep(1000)
+    return df
+`
+	bounded := func(o *Options) { withPeople(o); o.Timeout = time.Second }
+	c, _ := start(t, slow, bounded)
+	if _, err := call(t, c, "good", rowsOf(t, people, ada)); err != nil {
+		t.Error(err)
+	}
+	if _, err := call(t, c, "hang", rowsOf(t, people, ada)); !strings.Contains(kindAndText(err), "transient: the function has taken longer than 1s, and was ended | it may hang") {
+		t.Error(err)
+	}
+	if _, err := call(t, c, "crash", rowsOf(t, people, ada)); !strings.Contains(kindAndText(err), "lost: clean.py:clean: the Python process died (exit status 3)") {
+		t.Error(err)
+	}
+	c, _ = start(t, slow, func(o *Options) { bounded(o); o.StartTimeout = 100 * time.Millisecond })
+	if _, err := call(t, c, "good", rowsOf(t, people, ada)); !strings.Contains(kindAndText(err), "transient: Python has not started within 100ms, and was ended: its module was still being loaded | ") {
+		t.Error(err)
+	}
+}

@@ -55,7 +55,7 @@ func Inspect(ctx context.Context, options Options, requirements []string) (Info,
 			e.Message += ": " + strings.Join(printed[max(0, n-3):], "\n  ")
 		}
 		return Info{}, e.WithHint("try it: %s -c 'import pyarrow'; python_env: {bin: ...} names another interpreter", options.Interpreter)
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case drover.KindOf(err) == drover.Transient || errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return Info{}, drover.Errorf(drover.Invalid, "%s could not be loaded in time", options.Spec.Function).
 			WithHint("its module does something long when it is imported: move that into the function")
 	}

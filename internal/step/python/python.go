@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
@@ -59,6 +60,9 @@ type Options struct {
 	// Rejects says that whoever stores the answers rejects rows with a NULL in a column of Output that is not nullable. Otherwise such an answer
 	// is an error.
 	Rejects bool
+	// Timeout is how long the function may take for one chunk; 0 means for ever. StartTimeout is how long a process may take to start and to load
+	// the function; 0 means 5 minutes.
+	Timeout, StartTimeout time.Duration
 	// Log receives each line of what the child's processes print, with the key of the chunk that was called for; it is called while Call runs.
 	Log func(chunk, line string)
 	// Memory is the worker's share in bytes; 0 means no bound.
