@@ -22,11 +22,11 @@ import (
 const defaultAge = 90 * 24 * time.Hour
 
 type pruneFlags struct {
-	ledger, job    string
-	age            ageValue
-	set            []string
-	failed, dryRun bool
-	json           bool
+	ledger, job  string
+	age          ageValue
+	set          []string
+	failed, keep bool
+	dryRun, json bool
 }
 
 // ageValue is a flag such as 90d.
@@ -52,7 +52,8 @@ func (a *app) pruneCommand() *cobra.Command {
 		Short:                 "remove old runs and what they left behind",
 		Long: `Remove runs that ended long ago from the ledger. With a job file it is that job's runs, and with them go the receipts,
 staging tables and staged files that they left in the job's target. Published and committed rows and files stay, and
-so does every run that is open, or that failed and could be retried (--failed takes those too).
+so does every run that is open, or that failed and could be retried (--failed takes those too, but of those whose
+committed rows the next run would load again only with --keep-committed).
 
 Kept for later runs: the newest finished run of each meaning of a job, by which a second append is refused, and the
 finished runs of a job with new_keys, whose keys it skips.`,
@@ -62,6 +63,9 @@ finished runs of a job with new_keys, whose keys it skips.`,
 		Args:              atMostOne("job file"),
 		ValidArgsFunction: completeJobFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.keep && !f.failed {
+				return usage(cmd, "--keep-committed needs --failed")
+			}
 			if len(args) == 0 && a.job == nil {
 				if len(f.set) > 0 {
 					return usage(cmd, "--set needs a job file")
@@ -84,6 +88,7 @@ finished runs of a job with new_keys, whose keys it skips.`,
 	fs.StringVar(&f.job, "job", "", "only the runs of the job of this `name`")
 	fs.StringArrayVar(&f.set, "set", nil, "give a value to ${NAME} in the job file: `NAME=VALUE` (repeatable)")
 	fs.BoolVar(&f.failed, "failed", false, "take runs with failed chunks too; they can then no longer be retried")
+	fs.BoolVar(&f.keep, "keep-committed", false, "with --failed: accept that rows of failed runs stay in the target, where the next run adds them again")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "say what would be removed, and remove nothing")
 	fs.BoolVar(&f.json, "json", false, "print one JSON object")
 	completeFlag(cmd, "older-than", "30d", "90d", "365d")
@@ -91,7 +96,7 @@ finished runs of a job with new_keys, whose keys it skips.`,
 }
 
 func (a *app) prune(ctx context.Context, file *jobfile.File, f pruneFlags) (err error) {
-	o := run.PruneOptions{Registry: all.All(), Job: f.job, Age: f.age.age, Failed: f.failed, DryRun: f.dryRun}
+	o := run.PruneOptions{Registry: all.All(), Job: f.job, Age: f.age.age, Failed: f.failed, KeepCommitted: f.keep, DryRun: f.dryRun}
 	if f.age.text == "" {
 		o.Age = defaultAge
 	}

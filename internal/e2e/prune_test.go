@@ -170,6 +170,30 @@ func TestPruneOfFailedRuns(t *testing.T) {
 	}
 }
 
+// TestPruneKeepsAFailedRunWhoseRowsAreInTheTarget: without it the plain command would load them again, so that wants the same leave as run --new
+// (exactness.md 11).
+func TestPruneKeepsAFailedRunWhoseRowsAreInTheTarget(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	firmsData(t, p)
+	p.write(t, "job.yaml", brokenJob)
+	first := p.drover(t, nil, "run", "job.yaml", "--json").summary(t)
+	failed := []string{"job.yaml", "--older-than", "0d", "--failed"}
+	for _, more := range []string{"--dry-run", "--json"} {
+		r := p.prune(t, append(failed, more)...)
+		if len(r.Removed) != 0 || names(r.Kept) != first.Run || r.Receipts != 0 {
+			t.Errorf("%s: %+v", more, r)
+		}
+	}
+	says(t, p.must(t, append([]string{"prune"}, failed...)...).stdout, "the rows of 3 chunks are in postgres clean", "--retry-errors", "--keep-committed")
+	if again := p.drover(t, nil, "run", "job.yaml", "--json"); again.code != 1 || again.summary(t).Run != first.Run {
+		t.Errorf("the run is forgotten: exit %d\n%s", again.code, again.stderr)
+	}
+	if r := p.prune(t, append(failed, "--keep-committed")...); names(r.Removed) != first.Run || r.Receipts != 3 {
+		t.Errorf("with leave: %+v", r)
+	}
+}
+
 // TestKeep: each run that finishes removes the job's old ones.
 func TestKeep(t *testing.T) {
 	t.Parallel()

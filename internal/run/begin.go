@@ -282,12 +282,12 @@ func (r *runner) undo(ctx context.Context, old doc) error {
 		r.events.send(monitor.Warning{Text: fmt.Sprintf("what run %s staged in %s stays there: this job writes elsewhere", r.run.ID, old.Plan.Stages[0].Sink.Text)})
 		return nil
 	}
-	if c, ok := r.o.Job.Sink.(earlyCommitter); ok && c.CommitsEarly() && !r.o.KeepCommitted {
-		t, err := r.ledger.Totals(ctx, r.run.UID, 0)
+	if !r.o.KeepCommitted {
+		n, err := committed(ctx, r.ledger, r.o.Job.Sink, r.run.UID)
 		if err != nil {
-			return fmt.Errorf("read the run's totals from the ledger: %w", err)
+			return err
 		}
-		if n := t.Chunks[ledger.ChunkFinished]; n > 0 {
+		if n > 0 {
 			return drover.Errorf(drover.Refused, "run %s has %d committed chunks in %s; a new run would load them a second time", r.run.ID, n, r.o.Job.Sink).
 				WithHint("resume it with the same command without --new, or accept its rows with --new --keep-committed")
 		}

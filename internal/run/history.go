@@ -24,6 +24,19 @@ func doubles(sink drover.Sink) bool {
 	return ok && d.Doubles()
 }
 
+// committed counts the chunks of a run into sink that are visible whatever becomes of the run: to give it up is to have the next run load them again
+// (exactness.md 11).
+func committed(ctx context.Context, l ledger.Ledger, sink drover.Sink, uid string) (int64, error) {
+	if c, ok := sink.(earlyCommitter); !ok || !c.CommitsEarly() {
+		return 0, nil
+	}
+	t, err := l.Totals(ctx, uid, 0)
+	if err != nil {
+		return 0, fmt.Errorf("read the run's totals from the ledger: %w", err)
+	}
+	return t.Chunks[ledger.ChunkFinished], nil
+}
+
 // pruned tells of a finished run of which the ledger has no more than its end.
 func (r *runner) pruned(run ledger.Run) Summary {
 	r.events.send(monitor.Ended{

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/human"
 	"github.com/droverdata/drover/internal/ledger"
 )
 
@@ -21,7 +22,9 @@ type PruneOptions struct {
 	Age time.Duration
 	// Failed takes runs with failed chunks too, which can then no longer be retried.
 	Failed bool
-	DryRun bool
+	// KeepCommitted takes failed runs although chunks of them are in their target, where the next run loads them again.
+	KeepCommitted bool
+	DryRun        bool
 	// Sink is the job's target, and Source its source; nil where they are not at hand.
 	Sink   connector.Sink
 	Source connector.Source
@@ -127,6 +130,10 @@ func (p *pruner) find(ctx context.Context) error {
 			opened:    len(run.Doc) > 0, start: run.StartedAt, doc: d,
 		}
 		switch {
+		case run.State == ledger.Failed:
+			if old.Kept, err = p.inTheWay(ctx, old); err != nil {
+				return err
+			}
 		case run.State != ledger.Finished:
 		case newKeys[run.Job]:
 			old.Kept = keptKeys
@@ -136,6 +143,24 @@ func (p *pruner) find(ctx context.Context) error {
 		p.old = append(p.old, old.slim())
 	}
 	return nil
+}
+
+// inTheWay says why a failed run must stay: the next run of its job would load again what is in the target already. Empty if it need not.
+func (p *pruner) inTheWay(ctx context.Context, r oldRun) (string, error) {
+	if p.o.KeepCommitted || len(r.doc.Plan.Stages) == 0 {
+		return "", nil
+	}
+	end := r.doc.Plan.Stages[0].Sink
+	sink, err := p.o.Registry.DecodeSink(end.Connector, end.Meaning)
+	if err != nil {
+		return "", fmt.Errorf("decode the sink of run %s: %w", r.Run, err)
+	}
+	n, err := committed(ctx, p.ledger, sink, r.UID)
+	if err != nil || n == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("the rows of %s are in %s, and the next run would load them again; finish it with drover run --retry-errors, or let its rows stay with --keep-committed",
+		human.Plural(n, "chunk"), end.Text), nil
 }
 
 // docOf decodes a run's doc; a run that was never opened has none.
@@ -234,7 +259,7 @@ func (p *pruner) inTarget(look bool) connector.Old {
 	old := connector.Old{Job: p.o.Job, Age: p.o.Age, DryRun: look}
 	for _, r := range p.old {
 		switch {
-		case !r.opened:
+		case !r.opened || r.State == ledger.Failed && r.Kept != "":
 		case r.State == ledger.Finished:
 			old.Finished = append(old.Finished, r.sinkRun())
 		case r.State == ledger.Abandoned || look:
