@@ -13,6 +13,7 @@ import (
 	"github.com/droverdata/drover/connector/files"
 	"github.com/droverdata/drover/connector/postgres"
 	"github.com/droverdata/drover/internal/memory"
+	"github.com/droverdata/drover/internal/pgurl"
 	"github.com/droverdata/drover/internal/verify"
 	"github.com/spf13/cobra"
 )
@@ -130,7 +131,7 @@ func (a *app) showDifferences(found *verify.Result, asJSON bool) error {
 
 // parseTable reads an argument that names a table or a dataset, and returns how it is called without its secrets.
 func parseTable(arg string) (drover.Source, string, error) {
-	if !strings.HasPrefix(arg, "postgres://") && !strings.HasPrefix(arg, "postgresql://") {
+	if pgurl.Of(arg) != pgurl.Connection {
 		src := files.In(arg)
 		if err := src.Validate(); err != nil {
 			return nil, "", err

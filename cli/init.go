@@ -15,6 +15,7 @@ import (
 	"github.com/droverdata/drover/connector/files"
 	"github.com/droverdata/drover/connector/postgres"
 	"github.com/droverdata/drover/internal/jobfile"
+	"github.com/droverdata/drover/internal/pgurl"
 	"github.com/spf13/cobra"
 )
 
@@ -90,8 +91,12 @@ func starterSource(arg string) (name string, source drover.Source, sink drover.S
 	if arg == "" {
 		return "job", files.In("data/"), nil, nil
 	}
+	form := pgurl.Of(arg)
+	if form == pgurl.Mistyped {
+		return "", nil, nil, drover.Errorf(drover.Invalid, "the source is neither a local path nor a postgres:// URL, but resembles one").WithHint(pgurl.Spelling)
+	}
 	scheme, _, isURL := strings.Cut(arg, "://")
-	if !isURL {
+	if form == pgurl.Path && !isURL {
 		name := filepath.Base(filepath.Clean(arg))
 		if abs, err := filepath.Abs(arg); err == nil {
 			name = filepath.Base(abs)
@@ -104,7 +109,7 @@ func starterSource(arg string) (name string, source drover.Source, sink drover.S
 		}
 		return name, files.In(arg), nil, nil
 	}
-	if scheme != "postgres" && scheme != "postgresql" {
+	if form == pgurl.Path {
 		return "", nil, nil, drover.Errorf(drover.Invalid, "a source is a path or postgres://..., not %s://", scheme)
 	}
 	i := strings.LastIndex(arg, "#")

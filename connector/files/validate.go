@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/pgurl"
 	"github.com/droverdata/drover/internal/vocabulary"
 )
 
@@ -85,6 +86,9 @@ func (s *Sink) Validate() error {
 
 // checkPath refuses URLs: read as a local path, s3://bucket would quietly become a folder called "s3:".
 func checkPath(path, field string) error {
+	if pgurl.Of(path) == pgurl.Mistyped {
+		return drover.Errorf(drover.Invalid, "this is neither a local path nor a postgres:// URL, but resembles one").WithField(field).WithHint(pgurl.Spelling)
+	}
 	scheme, _, found := strings.Cut(path, "://")
 	if found && !strings.ContainsAny(scheme, "/*?[") {
 		return drover.Errorf(drover.Invalid, "this version of drover reads and writes local paths, not %s://", scheme).

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/pgurl"
 )
 
 // Name is the connector's name in job files.
@@ -18,18 +19,17 @@ type URL string
 
 // String returns the server and database, without user options and secrets.
 func (u URL) String() string {
+	if text := string(u); !strings.Contains(text, "://") && pgurl.Is(text) {
+		if server := pgurl.Server(text); server != "" {
+			return server
+		}
+		return Name
+	}
 	p, err := url.Parse(string(u))
-	if err != nil || p.Host == "" || misread(p) {
-		return "postgres"
+	if err != nil || p.Host == "" || pgurl.Misread(p) {
+		return Name
 	}
 	return p.Host + p.Path
-}
-
-// misread reports whether a password that is not percent-encoded has been taken for other parts of a URL: its / ? or # has ended the
-// host, and the @ behind it lies where none belongs.
-func misread(p *url.URL) bool {
-	key, _, _ := strings.Cut(p.RawQuery, "=")
-	return strings.Contains(p.EscapedPath()+p.EscapedFragment()+key, "@")
 }
 
 // GoString hides the password from %#v.

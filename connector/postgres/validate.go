@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/pgurl"
 	"github.com/droverdata/drover/internal/vocabulary"
 )
 
@@ -71,10 +72,10 @@ func (u URL) validate() error {
 	switch {
 	case isURL && scheme != "postgres" && scheme != "postgresql":
 		return invalid("url is not a postgres:// URL")
-	case !isURL && !strings.Contains(text, "="):
+	case !isURL && (pgurl.Of(text) == pgurl.Mistyped || !strings.Contains(text, "=")):
 		return invalid("url is neither a postgres:// URL nor keywords such as host=db dbname=sales")
 	case isURL:
-		if p, err := url.Parse(text); err != nil || misread(p) {
+		if p, err := url.Parse(text); err != nil || pgurl.Misread(p) {
 			return invalid("url cannot be read as a URL; characters such as @ : / # % in a password are percent-encoded, as %40 %3A %2F %23 %25")
 		}
 	}

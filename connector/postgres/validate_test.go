@@ -23,6 +23,9 @@ func TestValidate(t *testing.T) {
 		{"a source reads one thing", &Source{URL: url, Table: "t", Query: "SELECT 1"}, "query", "both"},
 		{"a url is Postgres's", Table("mysql://u:hunter2@db/x", "t"), "url", "not a postgres://"},
 		{"a url is no bare host", Table("hunter2", "t"), "url", "neither"},
+		{"a url has two slashes", Table("postgres:/u:hunter2@db/x", "t"), "url", "neither"},
+		{"a url has a colon", Table("postgres//u:hunter2@db/x?a=b", "t"), "url", "neither"},
+		{"a url has a scheme", Table("u:hunter2@db/x?sslmode=require", "t"), "url", "neither"},
 		{"a url is well formed", Table("postgres://u:hunter2%zz@db/x", "t"), "url", "percent-encoded"},
 		{"a slash in a password is encoded", Table("postgres://u:1/hunter2@db/x", "t"), "url", "percent-encoded"},
 		{"a question mark in a password is encoded", Table("postgres://u:1?hunter2@db/x", "t"), "url", "percent-encoded"},
@@ -67,8 +70,12 @@ func TestAURLShowsNoPartOfItsPassword(t *testing.T) {
 		"postgres://u:1#hunter2@db/x":                    "postgres",
 		"postgres://u:1@a/hunter2@db/x":                  "postgres",
 		"postgres://u:hunter2%zz@db/x":                   "postgres",
-		"host=db password=hunter2":                       "postgres",
-		"postgres://db/x?user=me@server":                 "db/x",
+		"host=db password=hunter2":                       "db",
+		"password='a host=x b' dbname=d port=1 host=db":  "db:1/d",
+		"user=u":                         "postgres",
+		"postgres:/u:hunter2@db/x":       "postgres",
+		"postgres//u:hunter2@db/x":       "postgres",
+		"postgres://db/x?user=me@server": "db/x",
 	} {
 		if got := URL(in).String(); got != want {
 			t.Errorf("%s is shown as %s, want %s", in, got, want)

@@ -15,11 +15,80 @@ var (
 	// keywords are those that a keyword string may begin with: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 	keywords = regexp.MustCompile(`^\s*(host|hostaddr|port|dbname|user|password|passfile|service|servicefile|options|application_name|connect_timeout|` +
 		`client_encoding|target_session_attrs|ssl\w+|` + SchemaParameter + `)\s*=`)
+	keyword       = regexp.MustCompile(`(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|\S*)`)
 	schemaKeyword = regexp.MustCompile(`(^|\s)` + SchemaParameter + `\s*=\s*('(?:[^'\\]|\\.)*'|\S*)`)
 )
 
 // Is reports whether text is a connection string: a postgres:// or postgresql:// URL, or keywords such as "host=h dbname=d".
 func Is(text string) bool { return urlScheme.MatchString(text) || keywords.MatchString(text) }
+
+// Form is what a text names.
+type Form int
+
+// The forms. A URL of another scheme is a Path: whoever reads paths says which schemes it knows.
+const (
+	Path       Form = iota
+	Connection      // of Postgres, a URL or keywords
+	Mistyped        // meant for Postgres, or holding what may be a password, and neither of the others
+)
+
+// Spelling says how a Mistyped text is written.
+const Spelling = "write postgres://USER:PASSWORD@HOST:5432/DATABASE, with special characters percent-encoded, or host=HOST dbname=DATABASE; a path that looks like it begins with ./"
+
+var (
+	// likeScheme is a name of Postgres followed by what should have been ://.
+	likeScheme = regexp.MustCompile(`(?i)^\s*(postgre\w*|psql|pgsql|pg)(\s*[:;]|//)`)
+	otherURL   = regexp.MustCompile(`^\w[\w+.-]*://`)
+	plainPath  = regexp.MustCompile(`^(\.\.?)?/([^/]|$)`)
+	// likeSecret is user:PASSWORD@ or a keyword, where no path is likely to have it.
+	likeSecret = regexp.MustCompile(`(?i):[^\s]*@|(^|\s)password\s*=`)
+)
+
+// Of says what text names. It looks at the text only. Messages about a Mistyped one must not show it.
+func Of(text string) Form {
+	switch {
+	case Is(text):
+		return Connection
+	case plainPath.MatchString(text):
+		return Path
+	case likeScheme.MatchString(text):
+		return Mistyped
+	case otherURL.MatchString(text):
+		return Path
+	case likeSecret.MatchString(text):
+		return Mistyped
+	}
+	return Path
+}
+
+// Misread reports whether a password that is not percent-encoded has been taken for other parts of a URL: its / ? or # has ended the
+// host, and the @ behind it lies where none belongs.
+func Misread(p *url.URL) bool {
+	key, _, _ := strings.Cut(p.RawQuery, "=")
+	return strings.Contains(p.EscapedPath()+p.EscapedFragment()+key, "@")
+}
+
+// Server names the server and the database of keywords, without anything else.
+func Server(text string) string {
+	values := map[string]string{}
+	for _, m := range keyword.FindAllStringSubmatch(text, -1) {
+		values[m[1]] = strings.Trim(m[2], "'")
+	}
+	server := values["host"]
+	if server == "" {
+		server = values["hostaddr"]
+	}
+	if server == "" && values["service"] != "" {
+		return "service " + values["service"]
+	}
+	if values["port"] != "" {
+		server += ":" + values["port"]
+	}
+	if values["dbname"] != "" {
+		server += "/" + values["dbname"]
+	}
+	return server
+}
 
 // Split takes SchemaParameter out of a connection string. given says that it is there.
 func Split(text string) (rest, schema string, given bool) {

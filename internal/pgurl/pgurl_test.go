@@ -27,6 +27,25 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// A text that was meant for Postgres is never a file: each machine would have a ledger of its own, below a folder called like the password.
+func TestAMistypedURLIsNoPath(t *testing.T) {
+	for text, want := range map[string]Form{
+		"postgres://u:p@h/db": Connection, "postgresql://h/db": Connection, "host=h dbname=d": Connection,
+		"postgres:/u:p@h/db": Mistyped, "postgres//u:p@h/db": Mistyped, "postgresql:host": Mistyped, "postgres:u:p@h/db": Mistyped,
+		"postgress://u:p@h/db": Mistyped, "Postgres://u:p@h/db": Mistyped, " postgres://u:p@h/db": Mistyped, "postgres;//u:p@h/db": Mistyped,
+		"postgres//h/db": Mistyped, "psql:/h/db": Mistyped, "pgsql//h/db": Mistyped, "postgre:/h": Mistyped,
+		"u:p@h/db": Mistyped, "//u:p@h/db": Mistyped, ":p@h": Mistyped, "u:a/b?c@h:5432/db": Mistyped, "://u:p@h/db": Mistyped,
+		"hots=h password=p": Mistyped,
+		"ledger.db":         Path, "data/": Path, "postgres.db": Path, "postgres/ledger.db": Path, "pg": Path, "data/at 12:30/x@y.csv": Mistyped, "data/at 12:30/x.csv": Path,
+		"./postgres:/x": Path, "../u:p@h": Path, "/data/12:30@home.csv": Path, "s3://bucket/x": Path, "pg://u:p@h/db": Mistyped, "": Path,
+		"my=ledger.db": Path, "s3://bucket/12:30@x": Path,
+	} {
+		if got := Of(text); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
+
 func TestIs(t *testing.T) {
 	for text, want := range map[string]bool{
 		"postgres://h/db": true, "postgresql://": true, "host=h": true, " service = mine": true, "sslmode=require host=h": true,

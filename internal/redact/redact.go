@@ -7,10 +7,12 @@ import (
 	"strings"
 )
 
-// passwords are as connection strings spell them: user:PASSWORD@host in a URL, and password=PASSWORD as a URL's parameter or as a
-// libpq keyword, in quotes or not. A password that should have been percent-encoded may hold anything but white space, so the match runs
-// to the last @ before white space.
-var passwords = regexp.MustCompile(`(?i)(://[^\s/:@?#]*:)(\S*)(@)|((?:password|passwd|pwd)\s*=\s*)('(?:[^'\\]|\\.)*'?|[^\s&'"]+)`)
+// passwords are as connection strings spell them: user:PASSWORD@host in a URL, or in what was meant as one, and password=PASSWORD as a
+// URL's parameter or as a libpq keyword, in quotes or not. A password that should have been percent-encoded may hold anything but white
+// space, so the match runs to the last @ before white space. Without a scheme it begins with neither : nor /, as SQL's casts and URLs go on.
+var passwords = regexp.MustCompile(`(?i)(?:://|postgre\w*[:;/]+)[^\s/:@?#]*:(\S*)@` +
+	`|(?:^|[\s"'=/])[\w.%+~-]+:([^\s:/@]\S*)@` +
+	`|(?:password|passwd|pwd)\s*=\s*('(?:[^'\\]|\\.)*'?|[^\s&'"]+)`)
 
 // reference is exactly one ${NAME}.
 var reference = regexp.MustCompile(`^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`)
@@ -35,10 +37,7 @@ func Passwords(text string) string {
 func Find(text string) [][2]int {
 	var found [][2]int
 	for _, m := range passwords.FindAllStringSubmatchIndex(text, -1) {
-		start, end := m[4], m[5]
-		if start < 0 {
-			start, end = m[10], m[11]
-		}
+		start, end := max(m[2], m[4], m[6]), max(m[3], m[5], m[7]) // of the only group that matched
 		if start == end || reference.MatchString(text[start:end]) {
 			continue
 		}

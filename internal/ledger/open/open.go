@@ -17,9 +17,12 @@ import (
 )
 
 // Name returns how the ledger at target is called towards people, without secrets, and whether machines share it: a postgres:// or
-// postgresql:// URL or libpq keywords, else the path of a SQLite file. Another URL is an error of kind Invalid.
+// postgresql:// URL or libpq keywords, else the path of a SQLite file. Another URL, and a mistyped one, is an error of kind Invalid.
 func Name(target string) (name string, shared bool, err error) {
-	if !pgurl.Is(target) {
+	switch pgurl.Of(target) {
+	case pgurl.Mistyped:
+		return "", false, drover.Errorf(drover.Invalid, "the ledger is neither a path nor a postgres:// URL, but resembles one").WithHint(pgurl.Spelling)
+	case pgurl.Path:
 		if scheme, _, isURL := strings.Cut(target, "://"); isURL {
 			return "", false, drover.Errorf(drover.Invalid, "a ledger is a path or a postgres:// URL, not %s://", scheme).
 				WithHint("--ledger postgres://host/database")

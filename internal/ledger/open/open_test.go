@@ -1,11 +1,15 @@
 package open
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/pgtest"
 )
 
@@ -46,14 +50,38 @@ func TestTargetChoosesTheLedger(t *testing.T) {
 	}
 }
 
+func TestAMistypedLedgerIsRefused(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, target := range []string{"postgres:/sec:S3CR@h/five", "postgres//sec:S3CR@h/five", "postgresql:h", "sec:S3CR@h/five", "postgres:///sec:S3CR@h/five"} {
+		for _, open := range []func(context.Context, string) (ledger.Ledger, error){Open, Existing} {
+			_, err := open(t.Context(), target)
+			e, ok := errors.AsType[*drover.Error](err)
+			if !ok || e.Kind != drover.Invalid || !strings.Contains(e.Hint, "postgres://") {
+				t.Errorf("%s: %v", target, err)
+				continue
+			}
+			if strings.Contains(err.Error()+e.Hint, "S3CR") {
+				t.Errorf("%s: a password appears: %v", target, err)
+			}
+		}
+	}
+	if made, err := os.ReadDir("."); len(made) > 0 || err != nil {
+		t.Error(made, err)
+	}
+}
+
 func TestALedgersNameShowsNoPartOfAPassword(t *testing.T) {
 	for target, want := range map[string]string{
-		"postgres://u:pw@host:5432/db":       "postgres host:5432/db",
-		"postgres://u:12/34secret@host/db":   "postgres",
-		"postgresql://u:a?secret@host/db":    "postgres",
-		"postgres://u:a#secret@host/db":      "postgres",
-		"postgres://host/db?password=secret": "postgres host/db",
-		".drover/ledger.db":                  ".drover/ledger.db",
+		"postgres://u:pw@host:5432/db":                          "postgres host:5432/db",
+		"postgres://u:12/34secret@host/db":                      "postgres",
+		"postgresql://u:a?secret@host/db":                       "postgres",
+		"postgres://u:a#secret@host/db":                         "postgres",
+		"postgres://host/db?password=secret":                    "postgres host/db",
+		"host=db1 port=5599 user=u password=secret dbname=five": "postgres db1:5599/five",
+		"dbname=five host='db1'":                                "postgres db1/five",
+		"host=db1":                                              "postgres db1",
+		"service=mine":                                          "postgres service mine",
+		".drover/ledger.db":                                     ".drover/ledger.db",
 	} {
 		if name, _, err := Name(target); err != nil || name != want {
 			t.Errorf("%s: %q, %v", target, name, err)

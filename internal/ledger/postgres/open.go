@@ -158,7 +158,7 @@ func parse(text string) (*pgxpool.Config, string, error) {
 	password := ""
 	if strings.Contains(rest, "://") {
 		u, err := url.Parse(rest)
-		if err != nil {
+		if err != nil || pgurl.Misread(u) {
 			// The parser's message quotes the URL, and with it the password.
 			return nil, "", drover.Errorf(drover.Invalid, "the ledger's URL cannot be parsed").WithHint("%s; special characters in a password are written as %%XX", hint)
 		}
