@@ -144,6 +144,9 @@ func (a *app) test(ctx context.Context, path string, file *jobfile.File, f testF
 		return err
 	}
 	if f.accept {
+		if err := t.Accept(ctx, t.sampler); err != nil {
+			return fmt.Errorf("the truth is written: %w", err)
+		}
 		return t.accepted(summary)
 	}
 	return t.compare(ctx, path, summary)
@@ -210,9 +213,14 @@ func (t *trial) compare(ctx context.Context, path string, s run.Summary) error {
 		Key: test.Key, Ignore: test.Ignore, Skip: t.Moved, Tolerance: test.Tolerance, Samples: t.flags.samples,
 		Memory: t.settings.memory, TempDir: t.dir, Timezone: t.job.Timezone, Warn: t.warn,
 	}
+	accepted, err := t.Accepted(ctx, t.sampler)
 	switch {
+	case err != nil:
+		return err
+	case partial && t.Keys == nil && accepted:
 	case partial && t.Keys == nil:
 		o.Within, out.KeysKnown = o.Right, false
+		o.LeftName += ", the rows of the result's keys"
 	case partial:
 		if _, err := t.run(ctx, *t.Keys, "keys"); err != nil {
 			return err
@@ -220,10 +228,10 @@ func (t *trial) compare(ctx context.Context, path string, s run.Summary) error {
 		o.Within = files.In(filepath.Join(t.dir, "keys"))
 	}
 	memory.LimitGo(memory.Divide(t.settings.memory).Go) // the workers are gone
-	var err error
 	if out.Result, err = verify.Diff(ctx, o); err != nil {
 		return t.missingTruth(path, err)
 	}
+	out.Part = !out.KeysKnown
 	if t.flags.json {
 		if err := t.printJSON(out); err != nil {
 			return err
@@ -239,7 +247,8 @@ func (t *trial) compare(ctx context.Context, path string, s run.Summary) error {
 		t.printf("%s", block("not tested", strings.Join(out.NotTested, ", ")+": no step reads them, and they are copied as they are"))
 	}
 	if !out.KeysKnown {
-		t.printf("%s", block("not tested", "missing rows: the steps compute the key, so nobody can tell which rows of the truth belong to the sample"))
+		t.printf("%s", block("not tested", "missing rows: the steps compute the key, so nobody can tell which rows of the truth belong to the sample. "+
+			"They are tested against files that --accept made of this sample, and with a test.source"))
 	}
 	return err
 }

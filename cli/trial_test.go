@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/droverdata/drover/internal/pgtest"
@@ -112,6 +113,48 @@ test: {sample: 2 chunks, truth: {files: {path: out/}}, key: [nr], ignore: [id]}
 	if r = d.drover(t, "test", "copied.yaml", "--seed", "7"); !contains(r.stdout, "2 missing, 0 extra, 0 changed") {
 		t.Errorf("another sample:\n%s%s", r.stdout, r.stderr)
 	}
+}
+
+// A truth that was accepted from a sample belongs to it as a whole, whoever computes the key.
+func TestTestOfTheSampleThatTheTruthWasAcceptedFrom(t *testing.T) {
+	d := orders(t)
+	job := `name: orders
+source: {files: {path: data/}}
+steps:
+  - filter: %s
+  - set: {nr: id + 0}
+sink: {files: {path: out/}}
+test: {sample: 3 chunks, truth: {files: {path: truth/}}, key: [nr]}
+`
+	d.write(t, "job.yaml", fmt.Sprintf(job, "true"))
+	d.write(t, "fewer.yaml", fmt.Sprintf(job, "city <> 'rom'"))
+	if r := d.drover(t, "test", "job.yaml", "--accept"); r.code != exitDone {
+		t.Fatalf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	if r := d.drover(t, "test", "job.yaml"); r.code != exitDone || !contains(r.stdout, "every row of left is in right") || contains(r.stdout, "not tested") {
+		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	if r := d.drover(t, "test", "fewer.yaml"); r.code != exitDifferent || !contains(r.stdout, "3 missing, 0 extra, 0 changed") || !contains(r.stdout, "truth/: 6 rows") {
+		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	unknown := func(args ...string) {
+		t.Helper()
+		r := d.drover(t, append([]string{"test"}, args...)...)
+		if !contains(r.stdout, "not tested        missing rows") || contains(r.stdout, "equal  ") || contains(r.stdout, " 3 missing") {
+			t.Errorf("%v: exit %d\n%s%s", args, r.code, r.stdout, r.stderr)
+		}
+	}
+	d.write(t, "more.yaml", strings.Replace(fmt.Sprintf(job, "city <> 'rom'"), "3 chunks", "4 chunks", 1))
+	unknown("more.yaml")
+	unknown("fewer.yaml", "--seed", "7")
+	files, err := filepath.Glob(filepath.Join(d.path, "truth", "drover-*"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(d.files(t), err)
+	}
+	if err := os.Rename(files[0], filepath.Join(d.path, "truth/more.parquet")); err != nil {
+		t.Fatal(err)
+	}
+	unknown("fewer.yaml") // its files are not those that were accepted
 }
 
 func TestTestWithAFailedChunk(t *testing.T) {

@@ -33,6 +33,9 @@ type Result struct {
 	Types     []TypeDifference `json:"types"`
 	Samples   []Sample         `json:"samples"`
 
+	// Part says that the left's rows were limited to the right's keys, so that none could be missing.
+	Part bool `json:"-"`
+
 	buckets int64 // that differ
 }
 
@@ -154,6 +157,8 @@ func (r *Result) WriteText(w io.Writer) error {
 		line("types", "column %s is %s in left and %s in right: its values are not compared", t.Column, t.Left, t.Right)
 	}
 	switch {
+	case r.Equal && r.Part:
+		line("no difference", "in the rows of left whose keys right has; it may lack others")
 	case r.Equal:
 		line("equal", "every row of left is in right, and none is more")
 	case r.Missing+r.Extra+r.Changed == 0:

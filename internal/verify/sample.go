@@ -21,6 +21,7 @@ type Sampler struct {
 
 	mu    sync.Mutex
 	total int
+	keys  []string
 }
 
 // Registry returns a registry whose sources are cut into the sample.
@@ -48,6 +49,13 @@ func (s *Sampler) Partial() (bool, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.Chunks > 0 && s.total > s.Chunks, s.total
+}
+
+// Keys returns the keys of the chunks that were read last, in their order; none where all are read.
+func (s *Sampler) Keys() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.keys)
 }
 
 // sampled is a source whose chunks are a sample.
@@ -82,10 +90,14 @@ func (s sampled) Chunks(ctx context.Context, chunking drover.Chunking, state jso
 			}
 			total++
 		}
-		s.sampler.mu.Lock()
-		s.sampler.total = total
-		s.sampler.mu.Unlock()
 		slices.SortFunc(kept, func(a, b numbered) int { return a.at - b.at })
+		keys := make([]string, len(kept))
+		for i, k := range kept {
+			keys[i] = k.c.Key
+		}
+		s.sampler.mu.Lock()
+		s.sampler.total, s.sampler.keys = total, keys
+		s.sampler.mu.Unlock()
 		for _, k := range kept {
 			if !yield(k.c, nil) {
 				return
