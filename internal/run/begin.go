@@ -158,7 +158,12 @@ func (r *runner) resume(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	if r.doc.SinkState, err = r.bound.Sink.Begin(ctx, r.sinkRun(r.doc.SinkState), r.plan.Stages[0].Output); err != nil {
+	before := r.sinkRun(r.doc.SinkState)
+	err = r.patiently(ctx, lost, func() (err error) {
+		r.doc.SinkState, err = r.bound.Sink.Begin(ctx, before, r.plan.Stages[0].Output)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	return r.resumeRejects(ctx)

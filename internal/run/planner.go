@@ -127,7 +127,11 @@ func (r *runner) stage(ctx context.Context, p *planning) error {
 			return fmt.Errorf("identify the ledger's database: %w", err)
 		}
 		p.staged = true
-		if p.doc.SinkState, err = r.bound.Sink.Begin(ctx, run, r.plan.Stages[0].Output); err != nil {
+		err = r.patiently(ctx, lost, func() (err error) {
+			p.doc.SinkState, err = r.bound.Sink.Begin(ctx, run, r.plan.Stages[0].Output)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 		if err := r.beginRejects(ctx, &p.doc); err != nil {

@@ -141,7 +141,11 @@ func Run(ctx context.Context, o Options) (_ Summary, err error) {
 		return r.summary(ctx, false)
 	}
 	unfinished := found.UID != "" && found.State != ledger.Finished && found.State != ledger.Abandoned
-	if r.bound, err = bind.Bind(ctx, o.Registry, o.Job, o.env(unfinished)); err != nil {
+	err = r.patiently(ctx, dropped, func() (err error) {
+		r.bound, err = bind.Bind(ctx, o.Registry, o.Job, o.env(unfinished))
+		return err
+	})
+	if err != nil {
 		return Summary{}, err
 	}
 	if r.plan, err = plan.Make(r.bound.Bound); err != nil {
