@@ -1,6 +1,7 @@
 package python
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,7 +115,7 @@ func TestWhatKeepsAFunctionFromRunningIsFoundAtPlanTime(t *testing.T) {
 		"two frames":           {"def clean(a, b): pass", Spec{}, nil, nil, []string{"clean.py:clean takes (a, b)", "named chunk"}},
 		"a coroutine":          {"async def clean(df): pass", Spec{}, nil, nil, []string{"must be a plain function"}},
 		"requirements":         {good, Spec{}, nil, []string{"pandas>=99", "numpy", "laundry==1"}, []string{"pandas is 3.1.1, not pandas>=99; laundry is not installed", "-m pip install 'pandas>=99' laundry==1"}},
-		"no requirement":       {good, Spec{}, nil, []string{"pandas >> 2"}, []string{"'pandas >> 2' is not a requirement"}},
+		"no requirement":       {good, Spec{}, nil, []string{"numpy", "pandas >> 2"}, []string{"python_env.requirements[1]: 'pandas >> 2' is not a requirement", "such as pandas>=2,<4"}},
 		"NULLs in numpy":       {good, Spec{DTypes: "numpy"}, nullable, nil, []string{"column n is int64 and may hold NULL", "dtypes: nullable"}},
 		"intervals in numpy":   {good, Spec{DTypes: "numpy"}, interval, nil, []string{"column i is month_day_nano_interval, which NumPy has no type for"}},
 		"intervals in polars":  {good, Spec{Frame: "polars"}, interval, nil, []string{"column i is an INTERVAL, which polars cannot hold"}},
@@ -132,6 +133,56 @@ func TestWhatKeepsAFunctionFromRunningIsFoundAtPlanTime(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An old pip brings a package that takes pandas>>2 for a requirement, and compares versions as texts: what it takes is looked at again.
+func TestARequirementThatIsNoneIsRefusedWhateverReadsIt(t *testing.T) {
+	const old = `
+import re
+class InvalidRequirement(Exception): pass
+class Requirement:
+    marker = None
+    def __init__(self, text):
+        m = re.fullmatch("([a-z]+)(.*)", text)
+        self.name, self.specifier = m[1], Specifiers(m[2].split(",") if m[2] else [])
+class Specifiers(list):
+    def contains(self, version, prereleases): return True
+`
+	for text, good := range map[string]bool{
+		"pandas>>2": false, "pandas=2": false, "pandas>=two": false, "pandas=>2": false,
+		"pandas": true, "pandas~=3.0": true, "pandas==3.*": true, "pandas>=2.0rc1,!=2.5.post1": true, "pandas>=v1!2.0.dev3": true, "pandas===3.1.1+local.1": true,
+	} {
+		for _, reader := range []string{"old", "none"} {
+			dir := jobWith(t, "def clean(df): return df")
+			if reader == "old" {
+				dir = write(t, map[string]string{"clean.py": "def clean(df): return df", "packaging/__init__.py": "", "packaging/requirements.py": old})
+			} else if good {
+				continue
+			}
+			_, err := Inspect(t.Context(), Options{Interpreter: pythontest.Python(t), Dir: dir, Spec: Spec{Function: "clean.py:clean"}}, []string{text})
+			var e *drover.Error
+			if good && err != nil || !good && (!errors.As(err, &e) || e.Kind != drover.Invalid || e.Field != "python_env.requirements[0]" || !strings.Contains(e.Hint, "such as pandas>=2,<4")) {
+				t.Errorf("%s, %s: %v", text, reader, err)
+			}
+		}
+	}
+}
+
+// What the refusal of a column with NULLs as NumPy's advises makes the job run.
+func TestTheAdviceForNullsInNumpyHelps(t *testing.T) {
+	nullable := arrow.NewSchema([]arrow.Field{{Name: "n", Type: arrow.PrimitiveTypes.Int64, Nullable: true}, {Name: "b", Type: arrow.FixedWidthTypes.Boolean, Nullable: true}}, nil)
+	inspect := func(dtypes string) error {
+		_, err := Inspect(t.Context(), Options{Interpreter: pythontest.Python(t), Dir: jobWith(t, "def clean(df): return df"), Input: nullable, Spec: Spec{Function: "clean.py:clean", DTypes: dtypes}}, nil)
+		return err
+	}
+	if err := inspect("numpy"); !strings.HasSuffix(kindAndText(err), "| leave out dtypes: numpy, or write dtypes: nullable or dtypes: pyarrow") {
+		t.Error(kindAndText(err))
+	}
+	for _, advised := range []string{"", "nullable", "pyarrow"} {
+		if err := inspect(advised); err != nil {
+			t.Errorf("%q: %v", advised, err)
+		}
 	}
 }
 
@@ -185,6 +236,14 @@ func TestTheInterpreterIsThatOfTheJobThenOfTheEnvironmentThenOfThePath(t *testin
 	}
 	if got, err := Resolve("", dir); err != nil || got != filepath.Join(dir, "active/bin/python") {
 		t.Errorf("got %s, %v", got, err)
+	}
+	// The advice to make an environment names a folder that is not there yet: never one that holds something else.
+	for bin, want := range map[string]string{
+		"new/bin/python": "python3 -m venv " + filepath.Join(dir, "new"), "active/bin/pypy": "write the path of an interpreter", "/nonexistent/python": "write the path of an interpreter",
+	} {
+		if _, err := Resolve(bin, dir); !strings.Contains(kindAndText(err), want) {
+			t.Errorf("%s: %s", bin, kindAndText(err))
+		}
 	}
 	t.Setenv("VIRTUAL_ENV", "")
 	if got, err := Resolve("", dir); err != nil || got != filepath.Join(dir, "bin/python3") {

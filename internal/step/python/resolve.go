@@ -1,6 +1,8 @@
 package python
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,8 +23,7 @@ func Resolve(bin, jobDir string) (string, error) {
 			return "", drover.Errorf(drover.Invalid, "find the interpreter %s: %w", bin, err).WithField("python_env.bin")
 		}
 		if _, err := exec.LookPath(path); err != nil {
-			return "", drover.Errorf(drover.Invalid, "python_env.bin: there is no program %s", path).WithField("python_env.bin").
-				WithHint("make the environment: python3 -m venv %s", filepath.Dir(filepath.Dir(path)))
+			return "", drover.Errorf(drover.Invalid, "python_env.bin: there is no program %s", path).WithField("python_env.bin").WithHint("%s", absent(path))
 		}
 		return path, nil
 	}
@@ -42,4 +43,14 @@ func Resolve(bin, jobDir string) (string, error) {
 		return "", drover.Errorf(drover.Invalid, "there is no python3 on PATH").WithHint("install Python, or write python_env: {bin: ...} into the job")
 	}
 	return path, nil
+}
+
+// absent says what to do about an interpreter that is not there. An environment is only made where nothing is yet.
+func absent(path string) string {
+	bin := filepath.Dir(path)
+	env := filepath.Dir(bin)
+	if _, err := os.Lstat(env); filepath.Base(bin) == "bin" && errors.Is(err, fs.ErrNotExist) {
+		return "make the environment: python3 -m venv " + env
+	}
+	return "write the path of an interpreter, relative to the job's folder, such as .venv/bin/python; or leave bin out: python3 of the PATH is then used"
 }

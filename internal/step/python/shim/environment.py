@@ -24,8 +24,8 @@ def need(modules, target):
 
 def check_requirements(requirements):
     unmet, said = [], []
-    for text in requirements:
-        name, holds = parse_requirement(text)
+    for i, text in enumerate(requirements):
+        name, holds = parse_requirement(text, f"python_env.requirements[{i}]")
         if name is None:
             continue
         version = version_of(name)
@@ -49,7 +49,12 @@ def version_of(name):
         return None
 
 
-def parse_requirement(text):
+REQUIREMENT_HINT = "write a package and versions of it with ==, !=, >=, <=, >, < or ~=, such as pandas>=2,<4"
+# A clause of a version (PEP 440). Earlier releases of packaging take others, and compare texts.
+CLAUSE = re.compile(r"(~=|===|==|!=|<=|>=|<|>)\s*v?(\d+!)?\d+(\.\d+)*([._-]?[a-z]+[._-]?\d*)*(-\d+)?(\.\*)?(\+[a-z0-9._-]+)?", re.IGNORECASE)
+
+
+def parse_requirement(text, field=""):
     """The package that a requirement (PEP 508) names and a test of a version; no name where its marker does not concern this interpreter."""
     library = None
     for module in ("packaging.requirements", "pip._vendor.packaging.requirements"):
@@ -62,14 +67,18 @@ def parse_requirement(text):
         try:
             r = library.Requirement(text)
         except library.InvalidRequirement as e:
-            raise Refusal("invalid", f"python_env.requirements: {text!r} is not a requirement: {shortened(str(e), 200)}", "write it like pandas>=2") from None
+            raise Refusal("invalid", f"{field}: {text!r} is not a requirement: {shortened(str(e), 200)}", REQUIREMENT_HINT, field=field) from None
+        for clause in r.specifier:
+            if not CLAUSE.fullmatch(str(clause).strip()):
+                raise Refusal("invalid", f"{field}: {text!r} is not a requirement: {clause} is no version of {r.name}", REQUIREMENT_HINT, field=field)
         if r.marker is not None and not r.marker.evaluate():
             return None, None
         return r.name, lambda version: r.specifier.contains(version, prereleases=True)
     # An environment without pip: the plain form of a requirement, on releases.
     m = re.fullmatch(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*((?:(?:>=|<=|==|!=|<|>)\s*\d+(?:\.\d+)*\s*,?\s*)*)", text)
     if m is None:
-        raise Refusal("invalid", f"python_env.requirements: {text!r} cannot be checked without the package packaging", install(["packaging"]))
+        raise Refusal("invalid", f"{field}: {text!r} cannot be checked without the package packaging, if it is a requirement",
+                      f"{REQUIREMENT_HINT}; or {install(['packaging'])}", field=field)
     tests = re.findall(r"(>=|<=|==|!=|<|>)\s*(\d+(?:\.\d+)*)", m[2])
     return m[1], lambda version: all(release_holds(version, operator, wanted) for operator, wanted in tests)
 

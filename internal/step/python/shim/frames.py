@@ -61,7 +61,7 @@ def pandas_dtype(field, not_null, mode):
             return None
         if mode == "numpy":
             raise Refusal("invalid", f"column {field.name} is {t} and may hold NULL, which a NumPy column of that type cannot",
-                          f"{NUMPY_HINT}; or replace the NULLs in a step before: set: {{{field.name}: coalesce({field.name}, 0)}}", field.name)
+                          NUMPY_HINT, field.name)
         return pd.BooleanDtype() if pa.types.is_boolean(t) else pd.api.types.pandas_dtype(("UInt" if pa.types.is_unsigned_integer(t) else "Int") + str(t.bit_width))
     if pa.types.is_float32(t) or pa.types.is_float64(t):
         if mode == "nullable":

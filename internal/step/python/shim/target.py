@@ -9,14 +9,14 @@ import traceback
 
 
 class Refusal(Exception):
-    """What the user is told: a kind of drover.Error, a message, the column at fault, what to do next."""
+    """What the user is told: a kind of drover.Error, a message, the column at fault, what to do next, the place in the job file."""
 
-    def __init__(self, kind, message, hint="", column="", sample=""):
+    def __init__(self, kind, message, hint="", column="", sample="", field=""):
         super().__init__(message)
-        self.kind, self.message, self.hint, self.column, self.sample = kind, message, hint, column, sample
+        self.kind, self.message, self.hint, self.column, self.sample, self.field = kind, message, hint, column, sample, field
 
     def fields(self):
-        return {"kind": self.kind, "message": self.message, "hint": self.hint, "column": self.column, "sample": self.sample}
+        return {"kind": self.kind, "message": self.message, "hint": self.hint, "column": self.column, "sample": self.sample, "field": self.field}
 
 
 def shortened(text, limit=2000):
