@@ -2,7 +2,9 @@ package bind
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +23,8 @@ func (b *Bound) sample(
 	ctx context.Context, reg connector.Registry, env connector.Env, session *duck.Session,
 	visit func(relation connector.Relation, chunk connector.Chunk) (enough bool, err error),
 ) error {
-	// Another source than b's, so that nothing of the sample's reading stays with the run.
+	// Another source than b's, so that nothing of the sample's reading stays with the run, which says itself what there is to say of its source.
+	env.Warn = func(string, ...any) {}
 	source, err := reg.OpenSource(ctx, b.Job.Frame.Source, env)
 	if err != nil {
 		return err
@@ -74,7 +77,7 @@ func (b *Bound) learn(ctx context.Context, reg connector.Registry, env connector
 	err = b.sample(ctx, reg, env, session, func(relation connector.Relation, chunk connector.Chunk) (bool, error) {
 		columns, err := runner.Learn(ctx, relation, chunk)
 		if err != nil {
-			return false, err
+			return false, failedSample(err, functions, chunk.Key)
 		}
 		if columns != nil {
 			learned = merge(learned, columns)
@@ -94,6 +97,21 @@ func (b *Bound) learn(ctx context.Context, reg connector.Registry, env connector
 	}
 	widen(learned, functions[len(functions)-1])
 	return learned, "learned: the function was called with chunk " + strings.Join(keys, ", "), nil
+}
+
+// failedSample says of a function that failed with a sample that the plan called it. Other errors, of the source or of the steps before it, stay as they are.
+func failedSample(err error, functions []step.Call, chunk string) error {
+	var e *drover.Error
+	if !errors.As(err, &e) || !slices.ContainsFunc(functions, func(c step.Call) bool { return e.Field == c.Field() }) || e.Kind == drover.Interrupted {
+		return err
+	}
+	named := *e
+	named.Kind, named.Cause = drover.Invalid, err
+	named.Message = fmt.Sprintf("%s\nthe plan called the function with chunk %s, to learn which columns it returns", e.Message, chunk)
+	if named.Hint == "" {
+		named.Hint = "mend the function; or say what it returns, and the plan does not call it: schema: {COLUMN: TYPE, ...} beside the step"
+	}
+	return &named
 }
 
 // widen gives columns that a function returned in the smaller types that it received them in their own types back: the sink's stay

@@ -205,7 +205,8 @@ func TestWhatAFunctionDoesWrongNamesItsStep(t *testing.T) {
 		"missing column": {fn: wrong(nil), part: "did not return column rows", kind: drover.Data},
 		"more columns": {fn: wrong([]arrow.Field{{Name: "rows", Type: arrow.PrimitiveTypes.Int64}, {Name: "x", Type: arrow.PrimitiveTypes.Int64}},
 			empty(arrow.PrimitiveTypes.Int64), empty(arrow.PrimitiveTypes.Int64)), part: "column x, which its schema does not have", kind: drover.Data},
-		"type": {fn: wrong([]arrow.Field{{Name: "rows", Type: arrow.BinaryTypes.String}}, empty(arrow.BinaryTypes.String)), part: "rows as VARCHAR, and its schema says BIGINT", kind: drover.Data},
+		"no name": {fn: wrong([]arrow.Field{{Name: "", Type: arrow.PrimitiveTypes.Int64}}, empty(arrow.PrimitiveTypes.Int64)), part: "returned a column without a name", kind: drover.Data},
+		"type":    {fn: wrong([]arrow.Field{{Name: "rows", Type: arrow.BinaryTypes.String}}, empty(arrow.BinaryTypes.String)), part: "rows as VARCHAR, and its schema says BIGINT", kind: drover.Data},
 		"hangs": {fn: func(ctx context.Context, _ arrow.RecordBatch) (arrow.RecordBatch, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()

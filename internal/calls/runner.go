@@ -159,7 +159,7 @@ func failed(ctx context.Context, c step.Call, err error) error {
 		return fmt.Errorf("step %d (%s): %w", c.Step+1, c.Function.Kind(), err)
 	}
 	named := *e
-	named.Field = fmt.Sprintf("steps[%d].%s", c.Step, c.Function.Kind())
+	named.Field = c.Field()
 	named.Message = fmt.Sprintf("step %d (%s): %s", c.Step+1, c.Function.Kind(), e.Message)
 	named.Cause = err
 	return &named

@@ -2,6 +2,7 @@
 package step
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -56,6 +57,9 @@ type Call struct {
 	// Told says in a few words where Output comes from.
 	Told string `json:"told,omitempty"`
 }
+
+// Field is the place of the function in the job file.
+func (c Call) Field() string { return fmt.Sprintf("steps[%d].%s", c.Step, c.Function.Kind()) }
 
 // Function names a function of the user's, in words that mean the same on every machine.
 type Function struct {

@@ -151,6 +151,8 @@ func (f *Function) columns(answer arrow.RecordBatch) ([]int, error) {
 	}
 	for i, c := range found {
 		switch {
+		case c.Name == "":
+			return nil, misfit("", "the function returned a column without a name, the %d. of %d", i+1, len(found))
 		case found[:i].Index(c.Name) >= 0:
 			return nil, misfit(c.Name, "the function returned column %s twice", c.Name)
 		case want.Index(c.Name) < 0:

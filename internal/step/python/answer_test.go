@@ -114,6 +114,7 @@ func TestAnAnswerIsFittedToTheSchemaOnlyWhereNothingIsLost(t *testing.T) {
 		"a column in the index":         {`df = df.set_index("id")`, "", "", []string{"without the column id", "id is the frame's index: return df.reset_index()"}},
 		"a column twice":                {`df = df[["id", *df.columns]]`, "", "", []string{"two columns named id"}},
 		"a column named by a number":    {`df[0] = 1`, "", "", []string{"a column named 0, which is a int and not text"}},
+		"a column without a name":       {`df[""] = 1`, "", "", []string{"clean.py:clean returned a column without a name"}},
 		"columns of two levels":         {`df.columns = pd.MultiIndex.from_product([["a"], df.columns])`, "", "", []string{"a column named ('a', 'id'), which is a tuple and not text"}},
 		"NULL where NOT NULL":           {`df["id"] = [None, 3]`, "", "", []string{"column id of the answer is NULL in 1 row, the first at position 0"}},
 		"text into integers":            {`df["small"] = ["1", "2"]`, "", "", []string{"column small of the answer has dtype str, expected int16"}},

@@ -36,6 +36,8 @@ def check_columns(names, schema, target, index=()):
         if not isinstance(name, str):
             refuse_answer(f"{target} returned a column named {name!r}, which is a {type(name).__name__} and not text",
                           "name it: df.columns = [...], or df.columns.map(str)")
+        if not name:
+            refuse_answer(f"{target} returned a column without a name", "name it: df.columns = [...], or df.rename(columns={'': 'NAME'})")
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
         refuse_answer(f"{target} returned two columns named {twice[0]}", "rename or drop one of them", twice[0])
