@@ -109,6 +109,33 @@ func TestRetryErrors(t *testing.T) {
 	}
 }
 
+// TestRule4AMendMayMakeAColumnOrLeaveItAlone: the step at fault is removed, or another one added, and the target gets the same types.
+func TestRule4AMendMayMakeAColumnOrLeaveItAlone(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	firmsData(t, p)
+	p.sql(t, `ALTER TABLE clean ALTER name TYPE varchar(12)`)
+	const computed = "name: CASE WHEN id < 0 THEN CAST(CAST(name AS INTEGER) AS VARCHAR) ELSE name END"
+	for name, steps := range map[string][2]string{
+		"left alone": {strings.Replace(computed, "id < 0", "zip = '00001'", 1), "active: active"},
+		"made":       {"active: CASE WHEN zip = '00001' THEN CAST(name AS BOOLEAN) ELSE active END", computed},
+	} {
+		for table, column := range map[string]string{"clean": "name::varchar(12) name", "fresh": "name"} {
+			p.sql(t, `DROP TABLE IF EXISTS fresh; TRUNCATE clean`)
+			job := strings.NewReplacer("mode: append", "mode: replace", "table: clean", "table: "+table, "table: raw", "query: select id, zip, "+column+", active from raw").Replace(firmsJob)
+			p.write(t, "job.yaml", strings.Replace(job, "name: upper(name)", steps[0], 1))
+			if r := p.drover(t, nil, "run", "job.yaml"); r.code != 1 {
+				t.Fatalf("%s, %s: exit %d\n%s", name, table, r.code, r.stderr)
+			}
+			p.write(t, "job.yaml", strings.Replace(job, "name: upper(name)", steps[1], 1))
+			p.must(t, "run", "job.yaml", "--retry-errors")
+			if got := p.sql(t, `SELECT count(*) FROM `+table+` JOIN raw USING (id, zip, name)`); got != "30" {
+				t.Errorf("%s, %s: %s rows", name, table, got)
+			}
+		}
+	}
+}
+
 // TestRule4MendedStepsAreForRunsWithFailedChunks: an open run of which nothing failed must not go on with other steps, whatever is asked.
 func TestRule4MendedStepsAreForRunsWithFailedChunks(t *testing.T) {
 	t.Parallel()

@@ -255,10 +255,26 @@ func differsBeyondSteps(a, b plan.Plan) string {
 		return "place of the rejects" // new ones may be added: the chunks that are finished had none
 	case a.Timezone != b.Timezone:
 		return "time zone"
-	case !slices.EqualFunc(s.Output, t.Output, func(c, d drover.Column) bool { return c.Name == d.Name && c.Type == d.Type && c.Native == d.Native }):
+	case !sameOutput(s, t):
 		return "output schema"
 	}
 	return ""
+}
+
+// sameOutput reports whether the sink gets the same columns from two plans' stages. That a step makes a column now, or no longer does, is no
+// difference where the target's column is of the same type either way.
+func sameOutput(s, t plan.Stage) bool {
+	if len(s.Output) != len(t.Output) {
+		return false
+	}
+	target := len(s.Types) == len(s.Output) && slices.Equal(s.Types, t.Types)
+	for i, c := range s.Output {
+		d := t.Output[i]
+		if c.Name != d.Name || c.Type != d.Type || c.Native != d.Native && (!target || c.Type == "" || c.Collation != d.Collation) {
+			return false
+		}
+	}
+	return true
 }
 
 // abandon gives up the unfinished run in r.run for --new (exactness.md 11).
