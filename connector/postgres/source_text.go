@@ -6,9 +6,10 @@ import (
 	"strings"
 
 	"github.com/droverdata/drover"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// AsText implements connector.Texter: a query, which is one chunk whatever its size, with ::text behind the columns.
+// AsText implements connector.Texter: a query, which is one chunk whatever its size, with the columns' values as the server prints them.
 func (s *source) AsText(ctx context.Context, columns []string) (drover.Source, error) {
 	d, err := s.describe(ctx)
 	if err != nil {
@@ -18,10 +19,22 @@ func (s *source) AsText(ctx context.Context, columns []string) (drover.Source, e
 	for i, c := range d.columns {
 		list[i] = "q." + quote(c.name)
 		if slices.Contains(columns, c.name) {
-			list[i] += "::text AS " + quote(c.name)
+			list[i] = asText(c, list[i]) + " AS " + quote(c.name)
 		}
 	}
 	return &Source{URL: s.spec.URL, Query: "SELECT " + strings.Join(list, ", ") + " FROM " + s.from(d), plain: d.stored()}, nil
+}
+
+// asText is the text of a column's values as COPY and psql have it. That is the cast to text of all types of ours but inet, whose cast adds the /32.
+func asText(c column, value string) string {
+	typ := c.typ
+	if typ.base != nil {
+		typ = typ.base
+	}
+	if typ.oid == pgtype.InetOID {
+		return "nullif(pg_catalog.format('%s', " + value + "), '')" // which has the empty text for NULL, and no address is empty
+	}
+	return value + "::text"
 }
 
 // stored reports whether the source is a table that holds its rows itself.

@@ -141,6 +141,11 @@ func parsed(k kind) (texts, values form) {
 			return "coalesce(CAST(" + f("TRY_CAST(trim("+t+", ' ') AS "+k.typ+")") + " AS VARCHAR), " + t + ")"
 		}, func(x string) string { return "CAST(" + f(x) + " AS VARCHAR)" }
 	}
+	if k.class == list && plain(*k.elem) {
+		return func(t string) string {
+			return "coalesce(CAST(coalesce(" + literal(t, k.typ) + ", TRY_CAST(" + t + " AS " + k.typ + ")) AS VARCHAR), " + t + ")"
+		}, func(x string) string { return "CAST(CAST(" + x + " AS " + k.typ + ") AS VARCHAR)" }
+	}
 	typ := k.typ
 	if k.class == moment {
 		typ = "TIMESTAMP" // a DATE would be read of a text that says a time as well
@@ -152,6 +157,22 @@ func parsed(k kind) (texts, values form) {
 			return "coalesce(CAST(TRY_CAST(" + t + " AS " + typ + ") AS VARCHAR), " + t + ")"
 		},
 		func(x string) string { return "CAST(CAST(" + x + " AS " + typ + ") AS VARCHAR)" }
+}
+
+// plain reports whether Postgres spells a value of the kind as DuckDB reads it.
+func plain(k kind) bool {
+	switch k.class {
+	case boolean, whole, decimal, float, text, moment:
+		return true
+	}
+	return k.typ == "UUID" || k.typ == "TIMESTAMP WITH TIME ZONE"
+}
+
+// literal reads a text as Postgres spells an array of one dimension, {1,NULL,"a b"} (its manual, 8.15.6); NULL where it is none, or where an element is none of the
+// type's values.
+func literal(t, typ string) string {
+	elements := fmt.Sprintf(`list_transform(regexp_extract_all(%s[2:-2], '"(?:[^"\\]|\\.)*"|[^,"]+', 0, 's'), lambda e: CASE WHEN starts_with(e, '"') THEN regexp_replace(e[2:-2], '\\(.)', '\1', 'gs') WHEN upper(e) <> 'NULL' THEN e END)`, t)
+	return fmt.Sprintf(`CASE WHEN regexp_full_match(%[1]s, '\{(("(?:[^"\\]|\\.)*"|[^,"{}\\]+)(,("(?:[^"\\]|\\.)*"|[^,"{}\\]+))*)?\}', 's') AND list_count(TRY_CAST(%[2]s AS %[3]s)) = list_count(%[2]s) THEN TRY_CAST(%[2]s AS %[3]s) END`, t, elements, typ)
 }
 
 // lists brings lists together by their elements.

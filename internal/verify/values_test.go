@@ -3,10 +3,13 @@ package verify_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector/files"
 	"github.com/droverdata/drover/internal/verify"
 )
 
@@ -175,6 +178,40 @@ func TestCSVIsReadAsTheOtherSidesTypes(t *testing.T) {
 		t.Error(found.Types)
 	}
 	want(t, found, 0, 0, 1)
+}
+
+// Addresses and arrays are compared with the texts that Postgres' own COPY writes of them.
+func TestACopyOfAPostgresTableAsCSVIsEqual(t *testing.T) {
+	d := newDatabase(t)
+	const rows = `SELECT * FROM (VALUES (1, '10.0.0.1'::inet, '10.0.0.0/8'::cidr, '{1,NULL,-3}'::int[], '{0.5,-Infinity}'::float8[], '{t,f}'::bool[],
+			ARRAY['plain', 'a b', 'it''s', '[x]', '(', 'NULL', NULL, '', 'a,b', '{', 'q"q', 'b\s']::text[], '{"2026-01-01 10:00:00",infinity}'::timestamp[], '{1.50}'::numeric(6,2)[], '[1,2)'::int4range),
+		(2, '10.0.0.1/8', NULL, '{}', NULL, '{}', '{}', '{}', '{}', 'empty')) t(id, ip, net, whole, floats, flags, texts, at, prices, span)`
+	table := d.table(t, rows)
+	path := filepath.Join(t.TempDir(), "rows.csv")
+	copyTo := func(query string) {
+		t.Helper()
+		f, err := os.Create(path)
+		if err == nil {
+			_, err = d.conn.PgConn().CopyTo(t.Context(), f, "COPY ("+query+") TO STDOUT (FORMAT csv, HEADER)")
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	copyTo(rows)
+	want(t, diff(t, table, files.In(path), "id"), 0, 0, 0)
+	want(t, diff(t, files.In(path), table, "id"), 0, 0, 0)
+	want(t, diff(t, table, parquet(t, "SELECT 1 AS id, '10.0.0.1' AS ip UNION ALL SELECT 2, '10.0.0.1/8'"), "id"), 0, 0, 0)
+	for column, other := range map[string]string{
+		"ip": "'10.0.0.1/31'", "whole": "'{1,x,-3}'", "floats": "'{0.5,Infinity}'", "flags": "'{t,t}'", "texts": "'{plain}'", "prices": "'{1.51}'", "at": "'{}'",
+	} {
+		copyTo(fmt.Sprintf("SELECT id, %s AS %s FROM (%s) AS q WHERE id = 1 UNION ALL SELECT id, %[2]s::text FROM (%[3]s) AS q WHERE id = 2", other, column, rows))
+		found := diff(t, table, files.In(path), "id")
+		if found.Missing != 0 || found.Extra != 0 || found.Changed != 1 {
+			t.Errorf("%s: %s", column, text(t, found))
+		}
+	}
 }
 
 func TestPostgresValuesThatDuckDBCannotHold(t *testing.T) {
