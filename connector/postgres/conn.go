@@ -48,6 +48,9 @@ func config(u URL, env connector.Env) (*pgx.ConnConfig, error) {
 		return nil, drover.Errorf(drover.Invalid, "the connection URL cannot be read").
 			WithField("url").WithHint("postgres://USER:PASSWORD@HOST:5432/DATABASE, with special characters percent-encoded")
 	}
+	if err := pgdial.Settle(&cfg.Config); err != nil {
+		return nil, err
+	}
 	zone := env.Timezone
 	if zone == "" {
 		zone = "UTC"

@@ -53,6 +53,22 @@ func TestDroverSchemaIsTakenOutOfTheURL(t *testing.T) {
 	}
 }
 
+func TestParametersThatPsqlTakesConnect(t *testing.T) {
+	good, _ := database(t, "SELECT 1")
+	sign := "?"
+	if strings.Contains(string(good), "?") {
+		sign = "&"
+	}
+	conn, err := connect(t.Context(), good+URL(sign+"gssencmode=disable&keepalives=1&keepalives_idle=30&sslcompression=0&hostaddr=127.0.0.1"), testEnv())
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeConn(conn)
+	if _, err := connect(t.Context(), good+URL(sign+"gssencmode=require"), testEnv()); drover.KindOf(err) != drover.Invalid || !strings.Contains(err.Error(), "gssencmode") {
+		t.Error(err)
+	}
+}
+
 func TestConnectErrorsAreTypedAndHideThePassword(t *testing.T) {
 	s := pgtest.Shared(t)
 	_ = s

@@ -75,7 +75,7 @@ func (u URL) validate() error {
 	case !isURL && (pgurl.Of(text) == pgurl.Mistyped || !strings.Contains(text, "=")):
 		return invalid("url is neither a postgres:// URL nor keywords such as host=db dbname=sales")
 	case isURL:
-		if p, err := url.Parse(text); err != nil || pgurl.Misread(p) {
+		if p, err := url.Parse(pgurl.Readable(text)); err != nil || pgurl.Misread(p) {
 			return invalid("url cannot be read as a URL; characters such as @ : / # % in a password are percent-encoded, as %40 %3A %2F %23 %25")
 		}
 	}

@@ -17,6 +17,7 @@ func TestValidate(t *testing.T) {
 	}{
 		{"a source of a table", Table(url, "t"), "", ""},
 		{"a source of a query", Query("host=db dbname=x", "SELECT 1"), "", ""},
+		{"a folder of sockets", Table("postgres://u:p@%2Frun%2Fpg:5612/x", "t"), "", ""},
 		{"several hosts", Table("postgresql://a:1,b:2/x?target_session_attrs=any", "t"), "", ""},
 		{"a source needs a url", Table("", "t"), "url", "missing"},
 		{"a source reads something", Table(url, ""), "", "neither"},

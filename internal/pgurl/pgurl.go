@@ -14,7 +14,7 @@ var (
 	urlScheme = regexp.MustCompile(`^postgres(ql)?://`)
 	// keywords are those that a keyword string may begin with: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 	keywords = regexp.MustCompile(`^\s*(host|hostaddr|port|dbname|user|password|passfile|service|servicefile|options|application_name|connect_timeout|` +
-		`client_encoding|target_session_attrs|ssl\w+|` + SchemaParameter + `)\s*=`)
+		`client_encoding|target_session_attrs|gss\w+|keepalives\w*|fallback_application_name|ssl\w+|` + SchemaParameter + `)\s*=`)
 	keyword       = regexp.MustCompile(`(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|\S*)`)
 	schemaKeyword = regexp.MustCompile(`(^|\s)` + SchemaParameter + `\s*=\s*('(?:[^'\\]|\\.)*'|\S*)`)
 )
@@ -90,8 +90,31 @@ func Server(text string) string {
 	return server
 }
 
-// Split takes SchemaParameter out of a connection string. given says that it is there.
+// socketHost is a folder of sockets in a URL's place for the host, which net/url takes for a mistake.
+var socketHost = regexp.MustCompile(`^(postgres(?:ql)?://(?:[^/?#@]*@)?)((?i:%2F)[^/?#@:,]*)(?::(\d*))?(/[^?#]*)?(\?[^#]*)?$`)
+
+// Readable returns a connection string in a form that net/url reads: a folder of sockets in the host's place becomes the parameter host.
+func Readable(text string) string {
+	m := socketHost.FindStringSubmatch(text)
+	if m == nil {
+		return text
+	}
+	query := "?host=" + m[2]
+	if m[3] != "" {
+		query += "&port=" + m[3]
+	}
+	if more := strings.TrimPrefix(m[5], "?"); more != "" {
+		query += "&" + more
+	}
+	if m[4] == "" {
+		m[4] = "/"
+	}
+	return m[1] + m[4] + query
+}
+
+// Split takes SchemaParameter out of a connection string, and makes the rest Readable. given says that it is there.
 func Split(text string) (rest, schema string, given bool) {
+	text = Readable(text)
 	if !urlScheme.MatchString(text) {
 		m := schemaKeyword.FindStringSubmatchIndex(text)
 		if m == nil {

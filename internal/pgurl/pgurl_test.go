@@ -14,6 +14,8 @@ func TestSplit(t *testing.T) {
 		"host=h drover_schema='my s' dbname=d":                    {"host=h dbname=d", "my s"},
 		"drover_schema=s service=x":                               {"service=x", "s"},
 		"host=h dbname=d":                                         {"host=h dbname=d", ""},
+		"postgres://u:p@%2Frun%2fpg:5612/db?a=b&drover_schema=s":  {"postgres://u:p@/db?host=%2Frun%2fpg&port=5612&a=b", "s"},
+		"postgresql://%2Frun":                                     {"postgresql:///?host=%2Frun", ""},
 	} {
 		rest, schema, given := Split(text)
 		if rest != want[0] || schema != want[1] || given != (want[1] != "") {

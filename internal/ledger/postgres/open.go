@@ -169,6 +169,9 @@ func parse(text string) (*pgxpool.Config, string, error) {
 		return nil, "", &drover.Error{Kind: drover.Invalid, Message: redact.Passwords(scrub("the ledger's URL: "+err.Error(), password)), Hint: hint}
 	}
 	c := config.ConnConfig
+	if err := pgdial.Settle(&c.Config); err != nil {
+		return nil, "", fmt.Errorf("the ledger: %w", err)
+	}
 	c.DefaultQueryExecMode = pgx.QueryExecModeExec
 	c.StatementCacheCapacity, c.DescriptionCacheCapacity = 0, 0
 	c.DialFunc = pgdial.Dialer(silence).DialContext
