@@ -74,6 +74,8 @@ func TestRetryErrors(t *testing.T) {
 		t.Errorf("a retry that fails again: exit %d", r.code)
 	}
 
+	says(t, p.drover(t, nil, "run", "job.yaml").stderr, "the rows of 3 chunks stay", "drover run job.yaml --new --keep-committed")
+	says(t, p.drover(t, nil, "run", "job.yaml", "--new").stderr, "3 committed chunks", "--retry-errors in place of --new", "--keep-committed")
 	mended := strings.Replace(brokenJob, "CAST(name AS INTEGER)", "7", 1)
 	p.write(t, "job.yaml", mended)
 	if r := p.drover(t, nil, "run", "job.yaml"); r.code != 1 || !strings.Contains(r.stderr, "zip=00001") {

@@ -54,6 +54,14 @@ func TestStory(t *testing.T) {
 			"retry only these  drover run retry",
 			"or start afresh   drover run afresh",
 		}},
+		{"failed chunks beside committed ones", Ended{Run: "r-k3f9", State: "failed", Sink: "postgres clean (append)", Total: 3, Finished: 2, Failed: 1, Visible: true}, []string{
+			"error             1 of 3 chunks failed; 2 are safe, their rows are in postgres clean (append)",
+			"  zip_code=10016    steps[1].set: could not convert 'n/a' to DOUBLE (Conversion Error) · column revenue · 1 attempt",
+			"see them          drover errors --ledger x r-k3f9",
+			"retry only these  drover run retry",
+			"or start afresh, although the rows of 2 chunks stay there and are loaded again",
+			"                  drover run afresh --keep-committed",
+		}},
 		{"interrupted", Ended{Run: "r-k3f9", State: "open", Total: 3000, Finished: 2204, Pending: 796, Interrupted: true}, []string{
 			"stopped           run r-k3f9: 2,204 of 3,000 chunks are finished and safe",
 			"go on             drover run companies.yaml",

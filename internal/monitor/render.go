@@ -245,8 +245,12 @@ func (s *story) endedWithErrors(e Ended) []string {
 	if e.DryRun {
 		return lines
 	}
-	return append(lines, human.Line("see them", s.next.Errors+" "+e.Run), human.Line(retry, s.next.Retry),
-		human.Line("or start afresh", s.next.Afresh))
+	lines = append(lines, human.Line("see them", s.next.Errors+" "+e.Run), human.Line(retry, s.next.Retry))
+	if !e.Visible || e.Finished == 0 {
+		return append(lines, human.Line("or start afresh", s.next.Afresh))
+	}
+	return append(lines, fmt.Sprintf("or start afresh, although the rows of %s stay there and are loaded again", human.Plural(e.Finished, "chunk")),
+		human.Line("", s.next.Afresh+" --keep-committed"))
 }
 
 // endedBroken tells of expectations that failed.

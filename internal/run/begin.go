@@ -309,8 +309,12 @@ func (r *runner) undo(ctx context.Context, old doc) error {
 			return err
 		}
 		if n > 0 {
+			goOn := "resume it with the same command without --new"
+			if r.run.State == ledger.Failed {
+				goOn = "retry what failed with the same command with --retry-errors in place of --new"
+			}
 			return drover.Errorf(drover.Refused, "run %s has %d committed chunks in %s; a new run would load them a second time", r.run.ID, n, r.o.Job.Sink).
-				WithHint("resume it with the same command without --new, or accept its rows with --new --keep-committed")
+				WithHint("%s, or accept its rows with --new --keep-committed", goOn)
 		}
 	}
 	if _, err := r.bound.Sink.Abort(ctx, r.sinkRun(old.SinkState)); err != nil {
