@@ -38,7 +38,7 @@ func TestAFunctionThatFailsWithASampleSaysThatThePlanCalledIt(t *testing.T) {
 		t.Errorf("got %+v", e)
 	}
 	for _, other := range []*drover.Error{{Kind: drover.Data, Field: "source.postgres"}, {Kind: drover.Interrupted, Field: raised.Field}} {
-		if err := failedSample(other, functions, "7"); err != error(other) {
+		if err := failedSample(other, functions, "7"); !errors.Is(err, other) || drover.KindOf(err) != other.Kind {
 			t.Errorf("got %+v", err)
 		}
 	}
