@@ -92,15 +92,6 @@ func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
 	}
 }
 
-// otherMeaning refuses an unfinished run of another job file.
-func (r *runner) otherMeaning() error {
-	e := drover.Errorf(drover.Invalid, "run %s of this job is unfinished (%s), and the job file has changed since it began", r.run.ID, r.run.State)
-	if r.o.Name != "" {
-		return e.WithHint("to resume it, undo the change; else name another run with --run, or abandon this one with --new and without --run")
-	}
-	return e.WithHint("drover run --new abandons that run and starts afresh; to resume it, undo the change")
-}
-
 // otherVersion refuses an unfinished run of another version of drover: its plan, its receipts and what is staged are that version's.
 func (r *runner) otherVersion() error {
 	theirs := r.run.Version
@@ -217,7 +208,7 @@ func (r *runner) retryErrors(ctx context.Context) error {
 		if r.last() > 0 {
 			fresh = fresh.Merged()
 		}
-		r.plan, r.doc.Plan = fresh, fresh
+		r.plan, r.doc.Plan, r.doc.Functions = fresh, fresh, r.bound.Functions
 		if r.doc.RejectsState == nil && !r.o.DryRun {
 			if err := r.beginRejects(ctx, &r.doc); err != nil {
 				return err

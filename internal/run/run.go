@@ -361,11 +361,13 @@ func (o Options) env(resume bool) connector.Env {
 
 // doc is what the ledger keeps of a run so that others can join and resume it. It holds no secrets.
 type doc struct {
-	Plan           plan.Plan       `json:"plan"`
-	SourceIdentity string          `json:"source_identity"`
-	SinkIdentity   string          `json:"sink_identity"`
-	SourceState    json.RawMessage `json:"source_state,omitempty"`
-	SinkState      json.RawMessage `json:"sink_state,omitempty"`
+	Plan plan.Plan `json:"plan"`
+	// Functions is plan.Bound's.
+	Functions      []json.RawMessage `json:"functions,omitempty"`
+	SourceIdentity string            `json:"source_identity"`
+	SinkIdentity   string            `json:"sink_identity"`
+	SourceState    json.RawMessage   `json:"source_state,omitempty"`
+	SinkState      json.RawMessage   `json:"sink_state,omitempty"`
 	// RejectsIdentity and RejectsState are the rejects' sink's; empty where the job has none.
 	RejectsIdentity string          `json:"rejects_identity,omitempty"`
 	RejectsState    json.RawMessage `json:"rejects_state,omitempty"`
