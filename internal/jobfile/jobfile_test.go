@@ -150,7 +150,7 @@ func TestParseCompanies(t *testing.T) {
 		Limits:   drover.Limits{Workers: 8, Memory: 8 << 30, Attempts: 3, SourceConnections: 8},
 		Ledger:   ".drover/ledger.db",
 	}
-	if diff := cmp.Diff(want, parse(t, companies, options()).Job); diff != "" {
+	if diff := cmp.Diff(want, parse(t, companies, options()).Job, cmp.AllowUnexported(postgres.Source{})); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -43,7 +43,7 @@ func TestStarter(t *testing.T) {
 			if f.Job.Name != "taxi-2017" {
 				t.Errorf("name %q", f.Job.Name)
 			}
-			if diff := cmp.Diff(c.source, f.Job.Frame.Source); diff != "" {
+			if diff := cmp.Diff(c.source, f.Job.Frame.Source, cmp.AllowUnexported(postgres.Source{})); diff != "" {
 				t.Error(diff)
 			}
 			v, ok := value(t, string(text))
