@@ -23,7 +23,7 @@ import (
 const mostKeys = 10
 
 func (a *app) errorsCommand() *cobra.Command {
-	var name string
+	var name, job string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:                   "errors [RUN] [FLAGS]",
@@ -45,10 +45,11 @@ for the values in them are shown once, with all their chunks. Without a run, it 
 			if len(args) == 1 {
 				id = args[0]
 			}
-			return a.showErrors(cmd.Context(), l, id, name, asJSON)
+			return a.showErrors(cmd.Context(), l, job, id, name, asJSON)
 		},
 	}
 	ledgerFlag(cmd, &name)
+	jobFlag(cmd, &job)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }
@@ -81,14 +82,14 @@ type runErrors struct {
 	Retry string `json:"retry,omitempty"`
 }
 
-func (a *app) showErrors(ctx context.Context, l ledger.Ledger, id, ledgerFlag string, asJSON bool) error {
-	r, err := findRun(ctx, l, id)
+func (a *app) showErrors(ctx context.Context, l ledger.Ledger, job, id, ledgerFlag string, asJSON bool) error {
+	r, err := findRun(ctx, l, job, id)
 	if err != nil {
 		return err
 	}
 	if !r.PrunedAt.IsZero() {
 		return drover.Errorf(drover.Invalid, "run %s of job %s was pruned on %s: nothing is known of its chunks", r.ID, r.Job, r.PrunedAt.Local().Format("2006-01-02")).
-			WithHint("drover status %s shows how it ended", r.ID)
+			WithHint("drover status %s shows how it ended", quote(r.ID)+ofJob(r))
 	}
 	found := runErrors{Run: r.ID, Job: r.Job, State: r.State, Errors: []chunkError{}}
 	for c, err := range l.Chunks(ctx, r.UID, ledger.ChunkError) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/ledger"
@@ -36,10 +37,39 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// findRun finds a run by its name or uid; the newest without one.
-func findRun(ctx context.Context, l ledger.Ledger, id string) (ledger.Run, error) {
-	r, err := l.Run(ctx, "", id)
+// jobFlag adds --job to a command that shows one run.
+func jobFlag(cmd *cobra.Command, target *string) {
+	cmd.Flags().StringVar(target, "job", "", "the run of the job of this `name`, where several jobs have one of that name")
+}
+
+// ofJob are the words by which jobFlag tells a run from those that have its name in other jobs; empty for a name that was made up.
+func ofJob(r ledger.Run) string {
+	if !r.Named {
+		return ""
+	}
+	return " --job " + quote(r.Job)
+}
+
+// findRun finds a run by its name or uid; the newest without one. The name must be one job's, unless job says which.
+func findRun(ctx context.Context, l ledger.Ledger, job, id string) (ledger.Run, error) {
+	r, err := l.Run(ctx, job, id)
+	if err == nil && job == "" && id != "" && r.UID != id {
+		jobs, err := l.Jobs(ctx, id)
+		if err != nil {
+			return r, err
+		}
+		if len(jobs) > 1 {
+			return r, drover.Errorf(drover.Invalid, "%d jobs have a run %q: %s", len(jobs), id, strings.Join(jobs, ", ")).
+				WithHint("say which with --job, such as %s --job %s", quote(id), quote(jobs[0]))
+		}
+	}
 	if errors.Is(err, ledger.ErrNotFound) {
+		if job != "" && id == "" {
+			return r, drover.Errorf(drover.Invalid, "the ledger has no runs of a job %q", job).WithHint("drover status lists the runs")
+		}
+		if job != "" {
+			return r, drover.Errorf(drover.Invalid, "the ledger has no run %q of a job %q", id, job).WithHint("drover status lists the runs")
+		}
 		if id == "" {
 			return r, drover.Errorf(drover.Refused, "the ledger has no runs yet").WithHint("drover run JOB.yaml")
 		}

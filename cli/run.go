@@ -146,8 +146,12 @@ func (a *app) run(ctx context.Context, args []string, f runFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	next := a.next(s.ledger)
+	if f.name != "" { // other jobs may have a run of this name
+		next.Errors += " --job " + quote(job.Name)
+	}
 	printer := monitor.Start(monitor.Options{
-		Out: a.err, Terminal: a.isTerminal(a.err), JSON: f.logFormat == "json", Quiet: f.quiet, Next: a.next(s.ledger),
+		Out: a.err, Terminal: a.isTerminal(a.err), JSON: f.logFormat == "json", Quiet: f.quiet, Next: next,
 	})
 	o := run.Options{
 		Registry: all.All(), EngineName: "local", Version: version, Job: job, Name: f.name, New: f.fresh, KeepCommitted: f.keepCommitted,

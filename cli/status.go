@@ -17,7 +17,7 @@ import (
 const rateWindow = time.Minute
 
 func (a *app) statusCommand() *cobra.Command {
-	var name string
+	var name, job string
 	var asJSON, watch bool
 	var limit int
 	cmd := &cobra.Command{
@@ -41,21 +41,25 @@ A ledger is a SQLite file or a Postgres schema with tables run, chunk and attemp
 			if watch && asJSON {
 				return usage(cmd, "--watch and --json exclude each other")
 			}
+			if job != "" && len(args) == 0 && !watch {
+				return usage(cmd, "--job needs a run, or --watch").WithHint("drover status lists the runs of all jobs")
+			}
 			l, err := readLedger(cmd.Context(), a.ledgerName(name, ""))
 			if err != nil {
 				return err
 			}
 			defer l.Shutdown() //nolint:errcheck // nothing was written
 			if watch {
-				return a.watchRun(cmd.Context(), l, strings.Join(args, ""), name)
+				return a.watchRun(cmd.Context(), l, job, strings.Join(args, ""), name)
 			}
 			if len(args) == 0 {
 				return a.listRuns(cmd.Context(), l, limit, asJSON)
 			}
-			return a.showRun(cmd.Context(), l, args[0], name, asJSON)
+			return a.showRun(cmd.Context(), l, job, args[0], name, asJSON)
 		},
 	}
 	ledgerFlag(cmd, &name)
+	jobFlag(cmd, &job)
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many runs to list")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	cmd.Flags().BoolVar(&watch, "watch", false, "show one run until it ends: in place on a terminal, else a line every few seconds")
@@ -94,6 +98,7 @@ type runStatus struct {
 	LeftSeconds float64 `json:"left_seconds,omitempty"`
 	// Machines are at work on it, or died at it. Of one run that is not over only.
 	Machines []machineStatus `json:"machines,omitempty"`
+	ofJob    string          // see ofJob
 }
 
 // machineStatus is a driver at work on a run.
@@ -119,7 +124,7 @@ func statusOf(ctx context.Context, l ledger.Ledger, r ledger.Run) (runStatus, er
 	s := runStatus{
 		Run: r.ID, UID: r.UID, Job: r.Job, State: r.State, Engine: r.Engine, Version: r.Version, StartedAt: r.StartedAt.UTC(), Message: r.Message,
 		Chunks: byState(t), RowsIn: t.RowsIn, RowsOut: t.RowsOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut,
-		RowsScanned: t.RowsScanned, RowsRejected: t.RowsRejected, PeakMemory: t.PeakMemory, Seconds: time.Since(r.StartedAt).Seconds(),
+		ofJob: ofJob(r), RowsScanned: t.RowsScanned, RowsRejected: t.RowsRejected, PeakMemory: t.PeakMemory, Seconds: time.Since(r.StartedAt).Seconds(),
 	}
 	merge, err := l.Totals(ctx, r.UID, 1)
 	if err != nil {
@@ -245,8 +250,8 @@ func (s runStatus) took() string {
 	return human.Span(time.Duration(s.Seconds * float64(time.Second)))
 }
 
-func (a *app) showRun(ctx context.Context, l ledger.Ledger, id, ledgerFlag string, asJSON bool) error {
-	s, err := statusNow(ctx, l, id)
+func (a *app) showRun(ctx context.Context, l ledger.Ledger, job, id, ledgerFlag string, asJSON bool) error {
+	s, err := statusNow(ctx, l, job, id)
 	if err != nil {
 		return err
 	}
@@ -258,8 +263,8 @@ func (a *app) showRun(ctx context.Context, l ledger.Ledger, id, ledgerFlag strin
 }
 
 // statusNow is all that is known of one run; of the newest one without a name.
-func statusNow(ctx context.Context, l ledger.Ledger, id string) (runStatus, error) {
-	r, err := findRun(ctx, l, id)
+func statusNow(ctx context.Context, l ledger.Ledger, job, id string) (runStatus, error) {
+	r, err := findRun(ctx, l, job, id)
 	if err != nil {
 		return runStatus{}, err
 	}
@@ -311,7 +316,7 @@ func (s runStatus) text(showErrors string) string {
 		line("time left", "about %s", human.Span(time.Duration(s.LeftSeconds*float64(time.Second))))
 	}
 	if s.Chunks["error"]+s.Merge["error"] > 0 {
-		line("see the errors", "%s %s", showErrors, s.Run)
+		line("see the errors", "%s %s", showErrors, quote(s.Run)+s.ofJob)
 	}
 	return b.String()
 }

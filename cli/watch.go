@@ -52,7 +52,7 @@ func (m machineStatus) text() string {
 }
 
 // watchRun shows a run until it is over. An interrupt ends the process: there is nothing to clean up.
-func (a *app) watchRun(ctx context.Context, l ledger.Ledger, id, ledgerFlag string) error {
+func (a *app) watchRun(ctx context.Context, l ledger.Ledger, job, id, ledgerFlag string) error {
 	width, every := a.outWidth(), watchLines
 	if width > 0 {
 		every = watchInPlace
@@ -60,11 +60,11 @@ func (a *app) watchRun(ctx context.Context, l ledger.Ledger, id, ledgerFlag stri
 	above := 0
 	for {
 		var look string
-		s, err := statusNow(ctx, l, id)
+		s, err := statusNow(ctx, l, job, id)
 		if err != nil {
 			return err
 		}
-		id = s.UID // the newest one may be another by the next look
+		job, id = "", s.UID // the newest one may be another by the next look
 		switch text := cut(s.text(a.showErrorsWith(a.ledgerName(ledgerFlag, ""))), width); {
 		case width > 0:
 			// Up to the first line of the last look, and clear from there (ECMA-48: CPL, ED).

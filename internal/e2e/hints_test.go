@@ -48,6 +48,29 @@ func TestTheCommandsThatRunOffersWork(t *testing.T) {
 	}
 }
 
+// TestARunIsOneJobs: where several jobs have a run of one name, nothing is shown of any before it is said which.
+func TestARunIsOneJobs(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	firmsData(t, p)
+	broken := strings.Replace(brokenJob, "mode: append", "mode: replace", 1)
+	for _, job := range []string{"firms", "others"} {
+		p.write(t, "job.yaml", strings.Replace(broken, "name: firms", "name: "+job, 1))
+		if r := p.drover(t, nil, "run", "job.yaml", "--run", "r1"); r.code != 1 {
+			t.Fatalf("exit %d\n%s", r.code, r.stderr)
+		}
+		says(t, p.must(t, "status", "r1", "--job", job).stdout, job, "drover errors r1 --job "+job)
+		says(t, p.must(t, "errors", "r1", "--job", job).stdout, job+": 1 chunk failed")
+	}
+	for _, verb := range []string{"status", "errors"} {
+		r := p.drover(t, nil, verb, "r1")
+		if r.code != 2 {
+			t.Errorf("%s: exit %d\n%s", verb, r.code, r.stdout)
+		}
+		says(t, r.stderr, "2 jobs have a run", "firms, others", "r1 --job firms")
+	}
+}
+
 // TestErrorsGroupsWhatDiffersInValuesAlone: three chunks that fail by their own values are one error.
 func TestErrorsGroupsWhatDiffersInValuesAlone(t *testing.T) {
 	t.Parallel()

@@ -280,6 +280,8 @@ type Ledger interface {
 	// were abandoned before they were open did nothing, and are found only where no other fits, as are those that were forgotten.
 	// ErrNotFound if there is none.
 	Run(ctx context.Context, job, id string) (Run, error)
+	// Jobs lists the jobs, in order, that have a run of this ID, as Run finds them: names of runs are unique within a job only.
+	Jobs(ctx context.Context, id string) ([]string, error)
 	// Beat says that driver is at work on a run with so many workers; ErrFenced if the run is over. Leave says that it is no more. Close lets all leave.
 	Beat(ctx context.Context, uid, driver string, workers int) error
 	Leave(ctx context.Context, uid, driver string) error

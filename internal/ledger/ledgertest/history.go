@@ -41,6 +41,12 @@ func testHistory(t *testing.T, fixture Fixture) {
 	b.ended("other", "c", "f1", ledger.Finished)
 	third := b.ended("job", "d", "f1", ledger.Failed)
 	b.ended("job", "e", "f1", ledger.Finished)
+	b.must(b.Forget(t.Context(), b.ended("pruned", "c", "f1", ledger.Finished).UID))
+	for id, want := range map[string][]string{"a": {"job"}, "c": {"other", "pruned"}, "nobody's": nil, third.UID: nil} {
+		if got, err := b.Jobs(t.Context(), id); err != nil || !cmp.Equal(got, want) {
+			t.Errorf("jobs with a run %q: %q, %v", id, got, err)
+		}
+	}
 	finished := []ledger.RunState{ledger.Finished}
 	for name, c := range map[string]struct {
 		of   ledger.Past

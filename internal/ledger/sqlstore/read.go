@@ -38,6 +38,22 @@ func (s *Store) Run(ctx context.Context, job, id string) (ledger.Run, error) {
 	return run, nil
 }
 
+// Jobs implements ledger.Ledger.
+func (s *Store) Jobs(ctx context.Context, id string) ([]string, error) {
+	var jobs []string
+	err := s.db.Read(ctx, func(tx Tx) error {
+		jobs = nil
+		return tx.Query(func(r Row) error {
+			var job string
+			err := r.Scan(&job)
+			jobs = append(jobs, job)
+			return err
+		}, `SELECT job FROM @table(run) WHERE id = $1 AND NOT (state = 'abandoned' AND doc IS NULL)
+			UNION SELECT job FROM @table(pruned) WHERE id = $1 ORDER BY 1`, clean(id))
+	})
+	return jobs, wrap(err, "look for the jobs that have a run %q", id)
+}
+
 const (
 	selectHistory = `SELECT number, ` + runColumns + ` FROM @table(run)
 		WHERE ($1 = '' OR job = $1) AND ($2 = '' OR fingerprint = $2) AND state @any($3) AND number < $4
