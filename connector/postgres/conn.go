@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/droverdata/drover"
@@ -42,7 +43,7 @@ func droverSchema(u URL) (URL, string) {
 // parameters that a pooling proxy keeps with each of its clients; everything else is SET LOCAL, in a transaction.
 func config(u URL, env connector.Env) (*pgx.ConnConfig, error) {
 	u, _ = droverSchema(u)
-	cfg, err := pgx.ParseConfig(string(u))
+	cfg, err := pgx.ParseConfig(pgdial.WithoutPublicPassfile(string(u)))
 	if err != nil {
 		// The parser's message repeats the text, and only guesses where the password is in it.
 		return nil, drover.Errorf(drover.Invalid, "the connection URL cannot be read").
@@ -96,6 +97,9 @@ func connect(ctx context.Context, u URL, env connector.Env) (*pgx.Conn, error) {
 		refused := wrap(err, "connect to "+u.String())
 		if e, ok := errors.AsType[*drover.Error](refused); ok {
 			e.Field = "url"
+			if strings.HasPrefix(pg.Code, "28") {
+				e.Hint = pgdial.HintOfPassfile(e.Hint, cfg.ConnString(), cfg.Password)
+			}
 		}
 		return nil, refused
 	}

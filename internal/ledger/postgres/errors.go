@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/pgdial"
 	"github.com/droverdata/drover/internal/pgurl"
 )
 
@@ -81,6 +82,7 @@ func refusal(e *pgconn.PgError, connecting bool, config *pgx.ConnConfig) error {
 	switch {
 	case class == "28":
 		out.Kind, out.Hint = drover.Refused, "check user and password in the ledger's URL; a server may want TLS (sslmode=require), or a certificate (sslcert, sslkey)"
+		out.Hint = pgdial.HintOfPassfile(out.Hint, config.ConnString(), config.Password)
 	case e.Code == "3D000":
 		out.Kind, out.Hint = drover.Refused, "create the database, or name another in the ledger's URL"
 	case e.Code == "42501":

@@ -164,7 +164,7 @@ func parse(text string) (*pgxpool.Config, string, error) {
 		}
 		password, _ = u.User.Password()
 	}
-	config, err := pgxpool.ParseConfig(rest)
+	config, err := pgxpool.ParseConfig(pgdial.WithoutPublicPassfile(rest))
 	if err != nil {
 		return nil, "", &drover.Error{Kind: drover.Invalid, Message: redact.Passwords(scrub("the ledger's URL: "+err.Error(), password)), Hint: hint}
 	}
