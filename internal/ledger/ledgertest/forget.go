@@ -56,7 +56,7 @@ func testForget(t *testing.T, fixture Fixture) {
 			state ledger.RunState
 		}{{"nightly", ledger.Finished}, {"given up", ledger.Abandoned}} {
 			old := b.ended("job", c.name, "f1", c.state)
-			b.must(b.Beat(t.Context(), old.UID, "late", 1))
+			b.want(b.Beat(t.Context(), old.UID, "late", 1), ledger.ErrFenced)
 			b.must(b.Forget(t.Context(), old.UID))
 			b.must(b.Forget(t.Context(), old.UID))
 			late := named(c.name)
