@@ -33,7 +33,7 @@ const (
 )
 
 // Spelling says how a Mistyped text is written.
-const Spelling = "write postgres://USER:PASSWORD@HOST:5432/DATABASE, with special characters percent-encoded, or host=HOST dbname=DATABASE; a path that looks like it begins with ./"
+const Spelling = "write postgres://USER@HOST:5432/DATABASE, with special characters of a password percent-encoded, or host=HOST dbname=DATABASE; a path that looks like it begins with ./"
 
 var (
 	// likeScheme is a name of Postgres followed by what should have been ://.

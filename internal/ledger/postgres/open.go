@@ -7,6 +7,7 @@ package postgres
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -170,7 +171,10 @@ func parse(text string) (*pgxpool.Config, string, error) {
 	}
 	c := config.ConnConfig
 	if err := pgdial.Settle(&c.Config); err != nil {
-		return nil, "", fmt.Errorf("the ledger: %w", err)
+		if e, ok := errors.AsType[*drover.Error](err); ok {
+			e.Field = "" // that of a source or a sink
+		}
+		return nil, "", fmt.Errorf("the ledger's URL: %w", err)
 	}
 	c.DefaultQueryExecMode = pgx.QueryExecModeExec
 	c.StatementCacheCapacity, c.DescriptionCacheCapacity = 0, 0
