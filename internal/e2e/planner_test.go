@@ -7,11 +7,11 @@ import (
 )
 
 // plannerRound is two machines on one run, the first of which is far away, so that its planning takes a while.
-func plannerRound(t *testing.T, a *arena, job string) *round {
+func plannerRound(t *testing.T, a *arena, job string, lease time.Duration) *round {
 	t.Helper()
 	for _, j := range faultJobs() {
 		if j.name == job {
-			r := &round{home: newPlace(t), arena: a, job: j, lease: time.Second, ledgerServer: a.ledger, began: time.Now(), rng: randOf(1)}
+			r := &round{home: newPlace(t), arena: a, job: j, lease: lease, ledgerServer: a.ledger, began: time.Now(), rng: randOf(1)}
 			r.target, r.ledger = a.database(t, a.target), a.database(t, a.ledger)
 			r.prepare(t)
 			r.machines = []*machine{r.machine(t, "A"), r.machine(t, "B")}
@@ -57,8 +57,7 @@ func TestExactlyOneDriverPlans(t *testing.T) {
 	for _, job := range []string{"append", "overwrite"} {
 		t.Run(job, func(t *testing.T) {
 			t.Run("a slow planner keeps its lease", func(t *testing.T) {
-				r := plannerRound(t, a, job)
-				r.lease = 3 * time.Second // a second is not kept over slow links on a busy machine
+				r := plannerRound(t, a, job, 3*time.Second) // a second is not kept over slow links
 				planner, other := r.machines[0], r.machines[1]
 				r.planning(t, planner)
 				run := rowsOf(t, r.ledger, `SELECT uid FROM drover.run`)
@@ -79,7 +78,7 @@ func TestExactlyOneDriverPlans(t *testing.T) {
 			})
 			for name, lost := range map[string]bool{"a planner wakes up too late": false, "a planner wakes up too late and cannot go on": true} {
 				t.Run(name, func(t *testing.T) {
-					r := plannerRound(t, a, job)
+					r := plannerRound(t, a, job, time.Second)
 					planner, other := r.machines[0], r.machines[1]
 					r.planning(t, planner)
 					planner.now().signal(t, syscall.SIGSTOP)
