@@ -69,17 +69,13 @@ func narrow(c arrow.Array, typ string, mem memory.Allocator) (_ arrow.Array, bey
 		}
 	case *array.Float32:
 		if typ == "DOUBLE" {
-			b := array.NewFloat64Builder(mem)
-			defer b.Release()
-			return numbers(c, c.Float32Values(), b, func(v float32) (float64, bool) { return float64(v), true })
+			return numbers(c, c.Float32Values(), array.NewFloat64Builder(mem), func(v float32) (float64, bool) { return float64(v), true })
 		}
 	case *array.Float64:
 		if typ != "FLOAT" {
 			break
 		}
-		b := array.NewFloat32Builder(mem)
-		defer b.Release()
-		return numbers(c, c.Float64Values(), b, func(v float64) (float32, bool) { n := float32(v); return n, float64(n) == v || v != v })
+		return numbers(c, c.Float64Values(), array.NewFloat32Builder(mem), func(v float64) (float32, bool) { n := float32(v); return n, float64(n) == v || v != v })
 	case *array.Int8:
 		return integers(c, c.Int8Values(), typ, mem)
 	case *array.Uint8:
@@ -108,37 +104,21 @@ type integer interface {
 func integers[F integer](c arrow.Array, values []F, typ string, mem memory.Allocator) (arrow.Array, string) {
 	switch typ {
 	case "TINYINT":
-		b := array.NewInt8Builder(mem)
-		defer b.Release()
-		return numbers(c, values, b, exact[F, int8])
+		return numbers(c, values, array.NewInt8Builder(mem), exact[F, int8])
 	case "SMALLINT":
-		b := array.NewInt16Builder(mem)
-		defer b.Release()
-		return numbers(c, values, b, exact[F, int16])
+		return numbers(c, values, array.NewInt16Builder(mem), exact[F, int16])
 	case "INTEGER":
-		b := array.NewInt32Builder(mem)
-		defer b.Release()
-		return numbers(c, values, b, exact[F, int32])
+		return numbers(c, values, array.NewInt32Builder(mem), exact[F, int32])
 	case "BIGINT":
-		b := array.NewInt64Builder(mem)
-		defer b.Release()
-		return numbers(c, values, b, exact[F, int64])
+		return numbers(c, values, array.NewInt64Builder(mem), exact[F, int64])
 	case "UBIGINT":
-		b := array.NewUint64Builder(mem)
-		defer b.Release()
-		return numbers(c, values, b, exact[F, uint64])
+		return numbers(c, values, array.NewUint64Builder(mem), exact[F, uint64])
 	case "UTINYINT":
-		b := array.NewUint8Builder(mem)
-		defer b.Release()
-		return numbers(c, values, b, exact[F, uint8])
+		return numbers(c, values, array.NewUint8Builder(mem), exact[F, uint8])
 	case "USMALLINT":
-		b := array.NewUint16Builder(mem)
-		defer b.Release()
-		return numbers(c, values, b, exact[F, uint16])
+		return numbers(c, values, array.NewUint16Builder(mem), exact[F, uint16])
 	case "UINTEGER":
-		b := array.NewUint32Builder(mem)
-		defer b.Release()
-		return numbers(c, values, b, exact[F, uint32])
+		return numbers(c, values, array.NewUint32Builder(mem), exact[F, uint32])
 	}
 	return nil, "it has no smaller type"
 }
@@ -152,7 +132,9 @@ type builder[T any] interface {
 	Append(v T)
 }
 
+// numbers converts the values of c with b, which it releases.
 func numbers[F, T any](c arrow.Array, values []F, b builder[T], convert func(F) (T, bool)) (arrow.Array, string) {
+	defer b.Release()
 	b.Reserve(c.Len())
 	lost := 0
 	for i, v := range values {
