@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,6 +22,8 @@ type database struct {
 	renderer *sqlstore.Renderer
 	// patience is how long a call waits for a server that is away; 0 until the ledger is open.
 	patience time.Duration
+	// unprepared is set once prepared statements were found not to last as long as their connection.
+	unprepared atomic.Bool
 }
 
 func newDatabase(pool *pgxpool.Pool, config *pgx.ConnConfig, schemaName string) *database {
@@ -76,7 +79,7 @@ func (d *database) try(ctx context.Context, fn func(sqlstore.Tx) error) error {
 	}
 	// The pool closes connections that come back inside a transaction.
 	defer conn.Release()
-	tx := &transaction{ctx: ctx, d: d, on: conn, pending: &pgx.Batch{}}
+	tx := d.begin(ctx, conn)
 	tx.pending.Queue("begin")
 	tx.pending.Queue(giveUpIdle)
 	if err := d.lost(ctx, conn, fn(tx)); err != nil {
@@ -112,7 +115,7 @@ func (d *database) Read(ctx context.Context, fn func(sqlstore.Tx) error) error {
 			return err
 		}
 		defer conn.Release()
-		return d.lost(ctx, conn, fn(&transaction{ctx: ctx, d: d, on: conn, pending: &pgx.Batch{}}))
+		return d.lost(ctx, conn, fn(d.begin(ctx, conn)))
 	})
 }
 
@@ -128,6 +131,11 @@ type transaction struct {
 	d       *database
 	on      *pgxpool.Conn
 	pending *pgx.Batch // statements that were not sent yet
+	prepare bool       // each statement once, for all further transactions of the connection
+}
+
+func (d *database) begin(ctx context.Context, conn *pgxpool.Conn) *transaction {
+	return &transaction{ctx: ctx, d: d, on: conn, pending: &pgx.Batch{}, prepare: !d.unprepared.Load() && direct(conn.Conn())}
 }
 
 // Later implements sqlstore.Tx.
@@ -140,6 +148,13 @@ func (t *transaction) Later(template string, args ...any) error {
 func (t *transaction) send(last func(pgx.BatchResults) error) error {
 	batch := t.pending
 	t.pending = &pgx.Batch{}
+	if t.prepare {
+		for _, q := range batch.QueuedQueries {
+			if _, err := t.on.Conn().Prepare(t.ctx, q.SQL, q.SQL); err != nil {
+				return fmt.Errorf("prepare a ledger statement: %w", err)
+			}
+		}
+	}
 	answer := t.on.SendBatch(t.ctx, batch)
 	for range batch.Len() - 1 {
 		if _, err := answer.Exec(); err != nil {

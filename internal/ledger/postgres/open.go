@@ -182,6 +182,7 @@ func parse(text string) (*pgxpool.Config, string, error) {
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectTimeout
 	}
+	config.AfterConnect = settle
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "drover"
 	}

@@ -205,11 +205,12 @@ func described(t *testing.T, url string) {
 	}
 }
 
-func TestNoSessionStateIsLeft(t *testing.T) {
+func TestNoSessionStateIsLeftBehindAPooler(t *testing.T) {
 	config, schemaName, err := parse(pgtest.Database(t) + "&pool_max_conns=1")
 	if err != nil {
 		t.Fatal(err)
 	}
+	config.AfterConnect = nil // which finds that there is none
 	pool, err := pgxpool.NewWithConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)

@@ -29,6 +29,9 @@ func (d *database) again(ctx context.Context, do func() error) error {
 		explained := explain(err, d.config)
 		var delay time.Duration
 		switch {
+		case misprepared(err) && try < collisions:
+			d.unprepared.Store(true)
+			d.pool.Reset()
 		case retryable(err) && try < collisions:
 			delay = time.Duration(try+1) * rand.N(10*time.Millisecond)
 		case gone(explained):

@@ -68,7 +68,7 @@ type picked struct {
 func claim(tx Tx, uid string, want ledger.Want) (task ledger.Task, contended bool, err error) {
 	p := picked{packer: ledger.NewPacker(want)}
 	after := int64(-1)
-	for batch := 32; !p.full; batch *= 8 {
+	for batch := 64; !p.full; batch *= 8 {
 		if room := p.packer.Room(); room >= 0 {
 			batch = min(batch, room)
 		}
