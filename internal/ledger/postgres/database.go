@@ -82,7 +82,7 @@ func (d *database) try(ctx context.Context, fn func(sqlstore.Tx) error) error {
 	tx := d.begin(ctx, conn)
 	tx.pending.Queue("begin")
 	tx.pending.Queue(giveUpIdle)
-	if err := d.lost(ctx, conn, fn(tx)); err != nil {
+	if err := lost(ctx, conn.Conn(), fn(tx)); err != nil {
 		// With a context of its own: a cancelled caller's transaction must let go of its locks too. Where it fails, the pool's closing
 		// of the connection does the same.
 		rollback, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
@@ -91,7 +91,7 @@ func (d *database) try(ctx context.Context, fn func(sqlstore.Tx) error) error {
 		return err
 	}
 	tx.pending.Queue("commit")
-	return d.lost(ctx, conn, tx.send(func(answer pgx.BatchResults) error {
+	return lost(ctx, conn.Conn(), tx.send(func(answer pgx.BatchResults) error {
 		tag, err := answer.Exec()
 		if err == nil && tag.String() != "COMMIT" {
 			err = fmt.Errorf("the ledger's server answered a commit with %s", tag)
@@ -115,7 +115,7 @@ func (d *database) Read(ctx context.Context, fn func(sqlstore.Tx) error) error {
 			return err
 		}
 		defer conn.Release()
-		return d.lost(ctx, conn, fn(d.begin(ctx, conn)))
+		return lost(ctx, conn.Conn(), fn(d.begin(ctx, conn)))
 	})
 }
 

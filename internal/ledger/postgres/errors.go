@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/pgdial"
@@ -45,13 +44,13 @@ func explain(err error, config *pgx.ConnConfig) error {
 
 // lost tells a connection that broke under a statement from other errors. A closed connection is the one sign that all ways to break have in
 // common.
-func (d *database) lost(ctx context.Context, conn *pgxpool.Conn, err error) error {
+func lost(ctx context.Context, conn *pgx.Conn, err error) error {
 	var server *pgconn.PgError
-	if err == nil || ctx.Err() != nil || errors.As(err, &server) || !conn.Conn().IsClosed() {
+	if err == nil || ctx.Err() != nil || errors.As(err, &server) || !conn.IsClosed() {
 		return err
 	}
 	return &drover.Error{
-		Kind: drover.Transient, Message: scrub("lost the connection to the ledger at "+place(d.config)+": "+err.Error(), d.config.Password),
+		Kind: drover.Transient, Message: scrub("lost the connection to the ledger at "+place(conn.Config())+": "+err.Error(), conn.Config().Password),
 		Hint: "run the same command again", Cause: err,
 	}
 }

@@ -21,14 +21,15 @@ const steady = `SELECT set_config('plan_cache_mode', 'force_generic_plan', false
 // settle finds out what is at the other end of a new connection. A pooler gives its clients process IDs of its own, since cancel requests must reach it.
 func settle(ctx context.Context, conn *pgx.Conn) error {
 	var pid uint32
-	if err := conn.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
-		return fmt.Errorf("ask for the server's process: %w", err)
-	}
-	if pid != conn.PgConn().PID() {
+	err := conn.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid)
+	if err == nil && pid != conn.PgConn().PID() {
 		return nil
 	}
-	if _, err := conn.Exec(ctx, steady); err != nil {
-		return fmt.Errorf("set up a connection: %w", err)
+	if err == nil {
+		_, err = conn.Exec(ctx, steady)
+	}
+	if err != nil {
+		return fmt.Errorf("set up a connection: %w", lost(ctx, conn, err))
 	}
 	conn.PgConn().CustomData()[directly] = true
 	return nil
