@@ -124,6 +124,10 @@ func (s *source) Begin(ctx context.Context, c drover.Chunking, prior json.RawMes
 	if prior != nil {
 		return prior, nil
 	}
+	// A plan that was given up may have begun before.
+	if err := s.letGo(); err != nil {
+		return nil, err
+	}
 	w, err := s.choose(d, c)
 	if err != nil {
 		return nil, err
@@ -222,6 +226,9 @@ func (s *source) cut(ctx context.Context, c drover.Chunking, data json.RawMessag
 	}
 	conn, err := s.begin(ctx, st.Snapshot)
 	if err != nil {
+		if snapshotEnded(st.Snapshot, err) {
+			err = &drover.Error{Kind: drover.Transient, Message: "the connection that held the snapshot of the run was lost while " + d.table.name + " was cut", Cause: err}
+		}
 		return err
 	}
 	defer s.end(ctx, conn)

@@ -71,16 +71,24 @@ func (s *source) Close() error {
 		s.closing.Stop()
 	}
 	conns := s.idle
-	if s.holder != nil {
-		conns = append(conns, s.holder)
-	}
-	spool := s.spool
-	s.idle, s.holder, s.spool = nil, nil, ""
+	s.idle = nil
 	s.mu.Unlock()
 	for _, c := range conns {
 		closeConn(c)
 	}
 	s.batches.close()
+	return s.letGo()
+}
+
+// letGo ends what Begin holds for a run: its snapshot, and the spool file that this source made.
+func (s *source) letGo() error {
+	s.mu.Lock()
+	holder, spool := s.holder, s.spool
+	s.holder, s.spool = nil, ""
+	s.mu.Unlock()
+	if holder != nil {
+		closeConn(holder)
+	}
 	if spool == "" {
 		return nil
 	}

@@ -117,9 +117,14 @@ func (r *relation) begin() (*pgx.Conn, error) {
 	return conn, nil
 }
 
-func (r *relation) explainSnapshot(err error) error {
+// snapshotEnded reports whether err says that the server does not know the snapshot.
+func snapshotEnded(snapshot string, err error) bool {
 	var e *drover.Error
-	if r.snapshot != "" && errors.As(err, &e) && (e.Code == "42704" || e.Code == "22023") {
+	return snapshot != "" && errors.As(err, &e) && (e.Code == "42704" || e.Code == "22023")
+}
+
+func (r *relation) explainSnapshot(err error) error {
+	if snapshotEnded(r.snapshot, err) {
 		return drover.Errorf(drover.Refused, "the snapshot that this run reads has ended with the process that held it, so the rest of its pages can no longer be read").
 			WithHint("delete the rows that the run has committed, if the sink's mode shows them (append), then start afresh with --new; " +
 				"a run over chunk: {by: COLUMN}, or over a table with a primary key, can be resumed")
