@@ -220,6 +220,22 @@ type ChunkRow struct {
 	Error                              *drover.Error
 }
 
+// Absence is a time in which the ledger's server is away, while calls wait for it.
+type Absence struct {
+	Cause error
+	// Until is when the calls give up.
+	Until time.Time
+	// Lasted is how long it was, once the server is there again; 0 before.
+	Lasted time.Duration
+}
+
+// Watcher is a Ledger whose server may be away. It is optional.
+type Watcher interface {
+	// Watch has tell called, from any goroutine, once for a server that is away for longer than a moment, and once when it is there again. It comes before all other
+	// calls.
+	Watch(tell func(Absence))
+}
+
 // Ledger records runs and chunks. Methods may be called concurrently, by any number of processes.
 type Ledger interface {
 	// Begin starts, joins or resumes a run. With Name: the run of that job and name in any state, but for one that was abandoned before

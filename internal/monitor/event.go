@@ -101,6 +101,21 @@ type Warning struct {
 	Text string `json:"text"`
 }
 
+// Waiting says that a server is away, or a connection to it was lost, and that what needs it is tried again and again until Until.
+type Waiting struct {
+	// For is what is waited for: "the ledger".
+	For   string    `json:"for"`
+	Cause string    `json:"cause"`
+	Until time.Time `json:"until"`
+}
+
+// Back says that what was waited for is there again, after so many seconds.
+type Back struct {
+	// For is as in Waiting.
+	For     string  `json:"for"`
+	Seconds float64 `json:"seconds"`
+}
+
 // Printed is a line that a function of the user's printed while it had the chunk.
 type Printed struct {
 	Chunk string `json:"chunk"`
@@ -173,6 +188,8 @@ func (Merging) event() string           { return "merging" }
 func (Progress) event() string          { return "progress" }
 func (ChunkFailed) event() string       { return "chunk_failed" }
 func (Warning) event() string           { return "warning" }
+func (Waiting) event() string           { return "waiting" }
+func (Back) event() string              { return "back" }
 func (Printed) event() string           { return "printed" }
 func (Draining) event() string          { return "draining" }
 func (Publishing) event() string        { return "publishing" }

@@ -117,7 +117,7 @@ func (p *Printer) serve(o Options) {
 // loud says whether an event is shown even when all should be quiet.
 func loud(e Event) bool {
 	switch e := e.(type) {
-	case Warning:
+	case Warning, Waiting, Back:
 		return true
 	case Ended:
 		return e.Failed > 0

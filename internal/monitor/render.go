@@ -37,6 +37,10 @@ func (s *story) lines(e Event) []string {
 		s.failed(e)
 	case Warning:
 		return []string{human.Line("warning", e.Text)}
+	case Waiting:
+		return []string{human.Line("waiting", fmt.Sprintf("for %s: %s; giving up at %s", e.For, e.Cause, e.Until.Local().Format("15:04:05")))}
+	case Back:
+		return []string{human.Line("going on", fmt.Sprintf("%s is back after %s", e.For, human.Span(time.Duration(e.Seconds*float64(time.Second)))))}
 	case Printed:
 		return []string{human.Line("  "+e.Chunk, e.Line)}
 	case Draining:

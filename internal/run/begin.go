@@ -34,6 +34,7 @@ func (r *runner) evictDead(ctx context.Context) error {
 
 // begin finds or makes the run and brings it to the point where chunks can be claimed.
 func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
+	unwanted := r.o.New // until this driver has begun a run of its own
 	for {
 		run, role, err := r.ledger.Begin(ctx, ledger.Request{
 			Job: r.plan.Job, Fingerprint: r.plan.Fingerprint, Name: r.o.Name, Driver: r.driver, Lease: r.o.Lease, Engine: r.o.EngineName,
@@ -49,11 +50,11 @@ func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
 				return 0, err
 			}
 			continue
-		case errors.Is(err, ledger.ErrVersion) && !r.o.New:
+		case errors.Is(err, ledger.ErrVersion) && !unwanted:
 			return 0, r.otherVersion()
 		case errors.Is(err, ledger.ErrMeaning) && r.o.RetryErrors:
 			return ledger.Work, r.retryErrors(ctx)
-		case errors.Is(err, ledger.ErrMeaning) && !r.o.New:
+		case errors.Is(err, ledger.ErrMeaning) && !unwanted:
 			return 0, r.otherMeaning()
 		case errors.Is(err, ledger.ErrMeaning) || errors.Is(err, ledger.ErrVersion):
 			if err := r.abandon(ctx); err != nil {
@@ -68,11 +69,12 @@ func (r *runner) begin(ctx context.Context) (ledger.Role, error) {
 			return 0, drover.Errorf(drover.Invalid, "run %s of this job was abandoned, and cannot be taken up again", run.ID).
 				WithHint("name another run with --run")
 		case role == ledger.Plan:
+			unwanted = false
 			if again, err := r.planRun(ctx); err != nil || !again {
 				return ledger.Work, err
 			}
 			continue
-		case r.o.New:
+		case unwanted:
 			if err := r.abandon(ctx); err != nil {
 				return 0, err
 			}
@@ -150,7 +152,7 @@ func (r *runner) resume(ctx context.Context) error {
 	}
 	var err error
 	before := r.sinkRun(r.doc.SinkState)
-	err = r.patiently(ctx, lost, func() (err error) {
+	err = r.patiently(ctx, theTarget, lost, func() (err error) {
 		r.doc.SinkState, err = r.bound.Sink.Begin(ctx, before, r.plan.Stages[0].Output)
 		return err
 	})
@@ -169,8 +171,11 @@ func (r *runner) resumeSource(ctx context.Context) error {
 	if n := t.Total(); n > 0 && t.Chunks[ledger.ChunkFinished] == n {
 		return nil
 	}
-	r.doc.SourceState, err = r.bound.Source.Begin(ctx, r.o.Job.Frame.Chunk, r.doc.SourceState)
-	return err
+	planned := r.doc.SourceState
+	return r.patiently(ctx, theSource, lost, func() (err error) {
+		r.doc.SourceState, err = r.bound.Source.Begin(ctx, r.o.Job.Frame.Chunk, planned)
+		return err
+	})
 }
 
 // sameEnds checks that this process sees the source and the target that the run was planned with (exactness.md 2).

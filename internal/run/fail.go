@@ -113,6 +113,13 @@ func (p *pool) stuck(task ledger.Task, e *drover.Error) bool {
 	}
 	p.inVain++
 	first := p.inVain == 1
+	if first && away {
+		p.awaited = theEnds
+		if e.Kind == drover.Disk {
+			p.awaited = theDisk
+		}
+	}
+	awaited := p.awaited
 	over := p.inVain >= p.attempts()*p.slots+p.slots
 	if away {
 		over = over && now.Sub(p.vainSince) >= outage
@@ -123,9 +130,20 @@ func (p *pool) stuck(task ledger.Task, e *drover.Error) bool {
 	case over:
 		p.halt(e)
 	case first && away:
-		p.events.send(monitor.Warning{Text: fmt.Sprintf("%v; it is tried again for up to %s", e, outage)})
+		p.events.send(monitor.Waiting{For: awaited, Cause: e.Error(), Until: now.Add(outage)})
 	}
 	return over
+}
+
+// unstuck ends, because an attempt was good, what stuck has begun.
+func (p *pool) unstuck() {
+	p.mu.Lock()
+	awaited, since := p.awaited, p.vainSince
+	p.inVain, p.awaited = 0, ""
+	p.mu.Unlock()
+	if awaited != "" {
+		p.events.send(monitor.Back{For: awaited, Seconds: time.Since(since).Seconds()})
+	}
 }
 
 // hadRoom reports whether this machine wrote rows since its disk was last found full: then the chunk that finds it so is to blame too, because it may need

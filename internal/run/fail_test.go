@@ -50,8 +50,8 @@ func TestAFailureCountsOnlyAgainstAChunkThatWasAlone(t *testing.T) {
 
 // TestAFullDiskIsNoFaultOfTheChunks: the machine rests, and gives up at last. Only where it wrote others meanwhile is the chunk to blame too.
 func TestAFullDiskIsNoFaultOfTheChunks(t *testing.T) {
-	warnings := 0
-	p := &pool{runner: &runner{events: newEvents(func(monitor.Event) { warnings++ })}, slots: 1}
+	var told []monitor.Event
+	p := &pool{runner: &runner{events: newEvents(func(e monitor.Event) { told = append(told, e) })}, slots: 1}
 	full := &drover.Error{Kind: drover.Disk, Message: "the disk of /data is full"}
 	task := ledger.Task{Chunks: make([]connector.Chunk, 1), Attempts: 2}
 	for range 20 {
@@ -62,8 +62,16 @@ func TestAFullDiskIsNoFaultOfTheChunks(t *testing.T) {
 			t.Fatalf("got %+v", f)
 		}
 	}
-	if !p.rests.After(time.Now()) || warnings != 1 {
-		t.Errorf("it rests until %s, and warns %d times", p.rests, warnings)
+	if !p.rests.After(time.Now()) || len(told) != 1 {
+		t.Errorf("it rests until %s, and tells %+v", p.rests, told)
+	}
+	p.unstuck()
+	p.unstuck()
+	if b, ok := told[len(told)-1].(monitor.Back); !ok || b.For != theDisk || len(told) != 2 || p.inVain != 0 {
+		t.Errorf("when there is room it tells %+v", told)
+	}
+	for range 20 {
+		p.stuck(task, full)
 	}
 	p.vainSince = time.Now().Add(-2 * outage)
 	if !p.stuck(task, full) || !errors.Is(p.stopped(), full) {

@@ -23,20 +23,47 @@ type planning struct {
 	staged bool
 }
 
-// planRun plans the new run in r.run under the planner's lease. again says that the lease was lost, or that nobody knows whether the run was opened: whoever
-// takes the run's place, or opened it, has it now.
+// unread is an error of the source while it was read for a plan. What the plan has so far is of no use then: the chunks that are in the ledger, the snapshot
+// that they were cut in.
+type unread struct{ error }
+
+func (e unread) Unwrap() error { return e.error }
+
+// planRun plans the new run in r.run under the planner's lease. again says that the source was lost, that the lease was, or that nobody knows whether the run
+// was opened: this driver, or whoever else takes the run's place, plans anew, or has opened it.
 func (r *runner) planRun(ctx context.Context) (again bool, err error) {
 	held, stop := context.WithCancelCause(ctx)
 	var beat sync.WaitGroup
 	beat.Go(func() { r.keepLease(held, stop) })
 	var p planning
-	err = r.start(held, &p)
+	if err = r.forgetReplaced(held); err == nil {
+		err = r.start(held, &p)
+	}
+	var source unread
+	again = errors.As(err, &source) && r.again(held, &r.unplanned, lost, source.error) // with the lease: others would only find the same
 	stop(nil)
 	beat.Wait()
-	if err == nil {
-		return false, nil
+	if again {
+		r.replaced = r.run.UID
 	}
-	ctx = context.WithoutCancel(ctx)
+	if err == nil || again {
+		return again, nil
+	}
+	return r.giveUp(context.WithoutCancel(ctx), p, stopped(ctx, err))
+}
+
+// forgetReplaced removes the run in whose place the ledger has put r.run, because this driver plans once more. It has staged nothing.
+func (r *runner) forgetReplaced(ctx context.Context) error {
+	if r.replaced == "" {
+		return nil
+	}
+	uid := r.replaced
+	r.replaced = ""
+	return r.ledger.Forget(ctx, uid)
+}
+
+// giveUp removes the run in r.run, which could not be planned because of err, unless another driver has it by now.
+func (r *runner) giveUp(ctx context.Context, p planning, err error) (again bool, _ error) {
 	switch now, lost := r.ledger.Run(ctx, "", r.run.UID); {
 	case lost != nil && !errors.Is(lost, ledger.ErrNotFound):
 		return false, errors.Join(err, lost)
@@ -49,10 +76,15 @@ func (r *runner) planRun(ctx context.Context) (again bool, err error) {
 	case lost != nil:
 		return false, errors.Join(err, lost)
 	}
+	var left error
 	if p.staged {
-		err = errors.Join(err, r.unstage(ctx, r.run, p))
+		left = r.unstage(ctx, r.run, p)
 	}
-	return false, errors.Join(err, r.ledger.Close(ctx, r.run.UID, ledger.Abandoned, redact.Passwords("not planned: "+err.Error())))
+	err = errors.Join(err, left, r.ledger.Close(ctx, r.run.UID, ledger.Abandoned, redact.Passwords("not planned: "+err.Error())))
+	if left != nil {
+		return false, err // drover prune finds by the run what is left
+	}
+	return false, errors.Join(err, r.ledger.Forget(ctx, r.run.UID))
 }
 
 // start plans a new run: source and sink are made ready, and all chunks go into the ledger.
@@ -71,7 +103,7 @@ func (r *runner) start(ctx context.Context, p *planning) error {
 	d := &p.doc
 	*d = doc{Plan: r.plan, Functions: r.bound.Functions, SourceIdentity: r.bound.SourceIdentity, SinkIdentity: r.bound.Check.Identity, Host: machine.NewDriver().Host}
 	if d.SourceState, err = r.bound.Source.Begin(ctx, chunking, nil); err != nil {
-		return err
+		return unread{err}
 	}
 	fault.Point(ctx)
 	planned := monitor.Planned{
@@ -93,6 +125,7 @@ func (r *runner) start(ctx context.Context, p *planning) error {
 		return err
 	}
 	planned.Notes = d.Plan.Stages[0].Notes
+	r.back(&r.unplanned)
 	if err := r.stage(ctx, p); err != nil {
 		return err
 	}
@@ -127,7 +160,7 @@ func (r *runner) stage(ctx context.Context, p *planning) error {
 			return fmt.Errorf("identify the ledger's database: %w", err)
 		}
 		p.staged = true
-		err = r.patiently(ctx, lost, func() (err error) {
+		err = r.patiently(ctx, theTarget, lost, func() (err error) {
 			p.doc.SinkState, err = r.bound.Sink.Begin(ctx, run, r.plan.Stages[0].Output)
 			return err
 		})
@@ -162,7 +195,10 @@ func numbered(chunks iter.Seq2[connector.Chunk, error], planned *monitor.Planned
 			planned.Bytes += c.Bytes
 			only.add(c.Key)
 			sample.Add(c)
-			if !yield(c, err) {
+			if err != nil {
+				err = unread{err}
+			}
+			if !yield(c, err) || err != nil {
 				return
 			}
 		}

@@ -88,6 +88,8 @@ type pool struct {
 	wrote    bool                              // rows, since the disk was last full
 	// vainSince is when the first of them ended, and rests until when nothing is claimed.
 	vainSince, rests time.Time
+	// awaited is what the user was told is waited for, "" if there is nothing.
+	awaited string
 }
 
 func (r *runner) newPool(ctx context.Context, stage int, totals ledger.Totals, slots int) (*pool, error) {
@@ -120,7 +122,11 @@ func (r *runner) newPool(ctx context.Context, stage int, totals ledger.Totals, s
 	case p.stage.ToSpools:
 		p.want.MaxBytes, p.want.MaxChunks = packed(totals.PendingBytes, pending, int64(slots), spoolBytes)
 	default:
-		how, err := r.packing(ctx)
+		var how packing
+		err := r.patiently(ctx, theSource, lost, func() (err error) {
+			how, err = r.packing(ctx)
+			return err
+		})
 		if err != nil {
 			return nil, fmt.Errorf("decide how chunks are packed into tasks: %w", err)
 		}
@@ -334,8 +340,8 @@ func (p *pool) finish(ctx context.Context, task ledger.Task, result protocol.Res
 		}
 		return
 	}
+	p.unstuck()
 	p.mu.Lock()
-	p.inVain = 0
 	for _, r := range result.Receipts {
 		p.rejected += r.RowsRejected
 		p.wrote = p.wrote || r.RowsOut > 0

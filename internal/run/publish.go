@@ -13,7 +13,6 @@ import (
 	"github.com/droverdata/drover/internal/fault"
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/monitor"
-	"github.com/droverdata/drover/internal/protocol"
 	"github.com/droverdata/drover/internal/redact"
 )
 
@@ -55,23 +54,20 @@ func (r *runner) publish(ctx context.Context) (again bool, err error) {
 	if err != nil && errors.Is(context.Cause(held), ledger.ErrFenced) {
 		return true, nil // another driver took over: see what becomes of it
 	}
-	if err != nil && r.publishAgain(ctx, err) {
+	if err == nil {
+		r.back(&r.unpublished)
+	} else if r.again(ctx, &r.unpublished, passing, err) { // publishing is idempotent, and looks what is done already
 		return true, nil
 	}
 	return again, err
 }
 
-// publishAgain reports, after a while, whether a publish that failed is tried again: it is idempotent, and looks what is done already.
-func (r *runner) publishAgain(ctx context.Context, err error) bool {
-	if !mendable(protocol.AsError(err).Kind) {
-		return false
+// passing is the patience with what time may mend: a server that is away, a disk that is full.
+func passing(e *drover.Error, _ bool) time.Duration {
+	if mendable(e.Kind) {
+		return outage
 	}
-	if r.unpublished == 0 {
-		r.unpublishedSince = time.Now()
-		r.events.send(monitor.Warning{Text: redact.Passwords(fmt.Sprintf("%v; it is tried again for up to %s", err, outage))})
-	}
-	r.unpublished++
-	return time.Since(r.unpublishedSince) < outage && sleep(ctx, backoff(r.unpublished)) == nil
+	return 0
 }
 
 // publishHeld publishes under the lease, which ctx ends with.

@@ -127,7 +127,7 @@ func TestPublishIsTriedAgainWhereTimeMayMendIt(t *testing.T) {
 		t.Errorf("what time does not mend: again %v, error %v", again, err)
 	}
 	r, _ = publishable(t, &brokenSink{with: drover.Errorf(drover.Transient, "lost"), times: 1})
-	r.unpublished, r.unpublishedSince = 5, time.Now().Add(-2*outage)
+	r.unpublished.since = time.Now().Add(-2 * outage)
 	if again, err := r.publish(t.Context()); again || drover.KindOf(err) != drover.Transient {
 		t.Errorf("after a minute: again %v, error %v", again, err)
 	}

@@ -26,7 +26,11 @@ func (r *runner) beginRejects(ctx context.Context, d *doc) (err error) {
 		return nil
 	}
 	d.RejectsIdentity = r.bound.RejectsCheck.Identity
-	if d.RejectsState, err = r.bound.Rejects.Begin(ctx, r.sinkRun(nil), reject.Schema()); err == nil {
+	err = r.patiently(ctx, theRejects, lost, func() (err error) {
+		d.RejectsState, err = r.bound.Rejects.Begin(ctx, r.sinkRun(nil), reject.Schema())
+		return err
+	})
+	if err == nil {
 		fault.Point(ctx)
 		return nil
 	}
@@ -39,7 +43,11 @@ func (r *runner) resumeRejects(ctx context.Context) (err error) {
 	if r.bound.Rejects == nil || r.doc.RejectsState == nil {
 		return nil
 	}
-	r.doc.RejectsState, err = r.bound.Rejects.Begin(ctx, r.rejectsRun(&r.doc), reject.Schema())
+	before := r.rejectsRun(&r.doc)
+	err = r.patiently(ctx, theRejects, lost, func() (err error) {
+		r.doc.RejectsState, err = r.bound.Rejects.Begin(ctx, before, reject.Schema())
+		return err
+	})
 	return r.rejectsError(err, "prepare")
 }
 

@@ -114,9 +114,10 @@ type runner struct {
 	exchange *exchange
 	// resumed says that the run was there before this process, and foundOver that it was over.
 	resumed, foundOver bool
-	// unpublished counts the tries to publish that failed for what may pass, the first of them at unpublishedSince.
-	unpublished      int
-	unpublishedSince time.Time
+	// unplanned and unpublished are the times for which planning and publishing wait, over all their tries.
+	unplanned, unpublished waiting
+	// replaced is the uid of the run whose planning this driver begins once more.
+	replaced string
 	// rehearsed is what the tasks of a dry run found that expectations do not hold for.
 	rehearsed []expect.Broken
 	// tooMany is the error of a task that had more rejects than the run may have.
@@ -128,7 +129,10 @@ type runner struct {
 func Run(ctx context.Context, o Options) (_ Summary, err error) {
 	events := newEvents(o.Events)
 	o.Events = events.send
-	r := &runner{o: o, driver: machine.NewDriver().String(), begun: time.Now(), events: events}
+	r := &runner{
+		o: o, driver: machine.NewDriver().String(), begun: time.Now(), events: events,
+		unplanned: waiting{what: theSource, answered: true}, unpublished: waiting{what: theTarget, answered: true},
+	}
 	defer func() { err = errors.Join(err, r.release()) }()
 	var found ledger.Run
 	if !o.FreshLedger {
@@ -141,7 +145,7 @@ func Run(ctx context.Context, o Options) (_ Summary, err error) {
 		return r.summary(ctx, false)
 	}
 	unfinished := found.UID != "" && found.State != ledger.Finished && found.State != ledger.Abandoned
-	err = r.patiently(ctx, dropped, func() (err error) {
+	err = r.patiently(ctx, theEnds, fresh, func() (err error) {
 		r.bound, err = bind.Bind(ctx, o.Registry, o.Job, o.env(unfinished))
 		return err
 	})
@@ -174,8 +178,15 @@ func (r *runner) release() error {
 // find opens the ledger and looks for the run that this process will join or resume; zero if there is none. What it finds may change until Begin; it only decides whether rows in the target
 // may be the run's own, and whether a named run is over already.
 func (r *runner) find(ctx context.Context) (_ ledger.Run, err error) {
-	if r.ledger, err = r.o.OpenLedger(ctx); err != nil {
+	err = r.patiently(ctx, theLedger, fresh, func() (err error) {
+		r.ledger, err = r.o.OpenLedger(ctx)
+		return err
+	})
+	if err != nil {
 		return ledger.Run{}, err
+	}
+	if w, ok := r.ledger.(ledger.Watcher); ok {
+		w.Watch(r.tellAbsence)
 	}
 	run, err := r.ledger.Run(ctx, r.o.Job.Name, r.o.Name)
 	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
@@ -189,6 +200,7 @@ func (r *runner) all(ctx context.Context) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
+	r.back(&r.unplanned) // another driver may have planned
 	if role == ledger.Done {
 		r.foundOver = true
 		summary, err := r.summary(ctx, false)

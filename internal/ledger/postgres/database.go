@@ -24,6 +24,7 @@ type database struct {
 	patience time.Duration
 	// unprepared is set once prepared statements were found not to last as long as their connection.
 	unprepared atomic.Bool
+	absence    absence
 }
 
 func newDatabase(pool *pgxpool.Pool, config *pgx.ConnConfig, schemaName string) *database {

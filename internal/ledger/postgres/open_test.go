@@ -271,6 +271,9 @@ func TestLedgerSurvivesItsServersDeath(t *testing.T) {
 	if _, err := ledgers[1].Runs(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
+	told := make(chan ledger.Absence, 10)
+	ledgers[0].(ledger.Watcher).Watch(func(a ledger.Absence) { told <- a })
+	ledgers[1].(ledger.Watcher).Watch(func(a ledger.Absence) { t.Errorf("one that does not wait tells %+v", a) })
 	if err := s.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -296,10 +299,16 @@ func TestLedgerSurvivesItsServersDeath(t *testing.T) {
 			t.Errorf("kind %q: %v", kind, err)
 		}
 	}
+	if a := <-told; drover.KindOf(a.Cause) == "" || time.Until(a.Until) < outage/2 || a.Lasted != 0 {
+		t.Errorf("while it is away: %+v", a)
+	}
 	if err := s.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	waiting.Wait()
+	if a := <-told; a.Lasted < unnoticed || len(told) > 0 {
+		t.Errorf("once it is back: %+v, and %d more", a, len(told))
+	}
 	if again, err := l.Run(t.Context(), "j", ""); err != nil || again.UID != run.UID {
 		t.Error(again, err)
 	}

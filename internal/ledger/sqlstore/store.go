@@ -46,13 +46,23 @@ type Row interface{ Scan(dest ...any) error }
 // Store implements ledger.Ledger.
 type Store struct{ db DB }
 
-var _ ledger.Ledger = (*Store)(nil)
+var (
+	_ ledger.Ledger  = (*Store)(nil)
+	_ ledger.Watcher = (*Store)(nil)
+)
 
 // New returns a ledger over a database whose tables exist. Shutdown closes db.
 func New(db DB) *Store { return &Store{db: db} }
 
 // Fence implements ledger.Ledger.
 func (s *Store) Fence(ctx context.Context) (*connector.Fence, error) { return s.db.Fence(ctx) }
+
+// Watch implements ledger.Watcher: a database that is a file is never away.
+func (s *Store) Watch(tell func(ledger.Absence)) {
+	if w, ok := s.db.(ledger.Watcher); ok {
+		w.Watch(tell)
+	}
+}
 
 // Shutdown implements ledger.Ledger.
 func (s *Store) Shutdown() error { return s.db.Close() }
