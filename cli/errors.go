@@ -116,7 +116,7 @@ func (a *app) showErrors(ctx context.Context, l ledger.Ledger, job, id, ledgerFl
 			return err
 		}
 		if ledgerFlag != "" {
-			found.Retry += " --ledger " + quote(redact.Passwords(ledgerFlag))
+			found.Retry += " --ledger " + a.paste(ledgerFlag)
 		}
 	}
 	if asJSON {

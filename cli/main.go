@@ -30,6 +30,7 @@ type app struct {
 	out, err  io.Writer
 	getenv    func(string) string
 	lookupEnv func(string) (string, bool)
+	environ   func() []string
 	// args are the process's own, for the commands that messages suggest.
 	args []string
 	// job is the one that this program was made for, and name how the user calls it; nil where it is drover itself.
@@ -43,7 +44,7 @@ type app struct {
 
 func execute(program string, args []string, jobs []drover.Job) (code int) {
 	keepWritingToClosedPipes()
-	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, lookupEnv: os.LookupEnv, args: args}
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, lookupEnv: os.LookupEnv, environ: os.Environ, args: args}
 	defer func() {
 		if r := recover(); r != nil {
 			code = a.reportPanic(r)

@@ -24,11 +24,11 @@ func TestAgainRepeatsTheCommandWithoutSecrets(t *testing.T) {
 	}{
 		{[]string{"run", "a b.yaml", "--new", "--quiet"}, "drover run 'a b.yaml' --quiet"},
 		{[]string{"run", "a.yaml", "--retry-errors", "--only", "it's"}, `drover run a.yaml --only 'it'\''s'`},
-		{[]string{"run", "a.yaml", "--set", "state=NY", "--set", "PASSWORD=hunter2", "--set=RAW_URL=x"}, "drover run a.yaml --set state=NY --set 'PASSWORD=***' '--set=RAW_URL=***'"},
-		{[]string{"run", "a.yaml", "--ledger", "postgres://u:hunter2@h/db"}, "drover run a.yaml --ledger 'postgres://u:***@h/db'"},
-		{[]string{"run", "a.yaml", "--ledger", "postgres://u:hunt@er'2@h/db"}, "drover run a.yaml --ledger 'postgres://u:***@h/db'"},
+		{[]string{"run", "a.yaml", "--set", "state=NY", "--set", "PASSWORD=hunter2", "--set=RAW_URL=x"}, `drover run a.yaml --set state=NY --set PASSWORD="${PASSWORD:?}" --set=RAW_URL="${RAW_URL:?}"`},
+		{[]string{"run", "a.yaml", "--ledger", "postgres://u:hunter2@h/db"}, `drover run a.yaml --ledger postgres://u:"${PASSWORD:?}"@h/db`},
+		{[]string{"run", "a.yaml", "--ledger", "postgres://u:hunt@er'2@h/db"}, `drover run a.yaml --ledger postgres://u:"${PASSWORD:?}"@h/db`},
 	} {
-		if got := (&app{args: c.args}).again(); got != c.want {
+		if got := (&app{args: c.args, getenv: func(string) string { return "" }}).again(); got != c.want {
 			t.Errorf("%q: got %s, want %s", c.args, got, c.want)
 		}
 	}
@@ -40,14 +40,14 @@ func TestNextCommandsAreOnesThatWork(t *testing.T) {
 		"run", "a.yaml", "--only", "10016", "--only=2", "--limit-chunks", "3", "--run", "nightly", "--set", "a=x", "--ledger", "postgres://u:hunter2@h/db",
 	}}
 	ledger := "postgres://u:hunter2@h/db"
-	const end = " --set a=x --ledger 'postgres://u:***@h/db'"
+	const end = ` --set a=x --ledger postgres://u:"${PASSWORD:?}"@h/db`
 	got := a.next(ledger)
 	want := monitor.Next{
 		Again:  "drover run a.yaml --only 10016 --only=2 --limit-chunks 3 --run nightly" + end,
 		Rest:   "drover run a.yaml --run nightly" + end,
 		Retry:  "drover run a.yaml --only 10016 --only=2 --limit-chunks 3 --run nightly" + end + " --retry-errors",
 		Afresh: "drover run a.yaml --only 10016 --only=2 --limit-chunks 3" + end + " --new",
-		Errors: "drover errors --ledger 'postgres://u:***@h/db'",
+		Errors: `drover errors --ledger postgres://u:"${PASSWORD:?}"@h/db`,
 	}
 	if got != want {
 		t.Errorf("got %+v\nwant %+v", got, want)

@@ -14,8 +14,8 @@ var passwords = regexp.MustCompile(`(?i)(?:://|postgre\w*[:;/]+)[^\s/:@?#]*:(\S*
 	`|(?:^|[\s"'=/])[\w.%+~-]+:([^\s:/@]\S*)@` +
 	`|(?:password|passwd|pwd)\s*=\s*('(?:[^'\\]|\\.)*'?|[^\s&'"]+)`)
 
-// reference is exactly one ${NAME}.
-var reference = regexp.MustCompile(`^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`)
+// reference is exactly one ${NAME}, as a job file or a shell has it.
+var reference = regexp.MustCompile(`^['"]*\$\{[A-Za-z_][A-Za-z0-9_]*(?::\?)?\}['"]*$`)
 
 // Hidden is what stands in a password's place.
 const Hidden = "***"

@@ -14,6 +14,8 @@ func TestPasswordsAreHidden(t *testing.T) {
 		"postgres://:secret@h":                                 "postgres://:***@h",
 		"postgres://u@h/db":                                    "postgres://u@h/db",
 		"postgres://u:${PW}@h/db":                              "postgres://u:${PW}@h/db",
+		`postgres://u:"${PW:?}"@h/db`:                          `postgres://u:"${PW:?}"@h/db`,
+		`'host=h password='"${PW:?}"' dbname=x'`:               `'host=h password='"${PW:?}"' dbname=x'`,
 		"${URL:-postgres://u:secret@h/db}":                     "${URL:-postgres://u:***@h/db}",
 		"host=h password=secret dbname=x":                      "host=h password=*** dbname=x",
 		"host=h PASSWORD = 'a b\\' c' dbname=x":                "host=h PASSWORD = *** dbname=x",
