@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +19,7 @@ import (
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/downcast"
 	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/pythontest"
 	"github.com/droverdata/drover/internal/step"
 	sqlstep "github.com/droverdata/drover/internal/step/sql"
 )
@@ -95,7 +98,9 @@ func runner(t *testing.T, s *duck.Session, env Env, calls ...step.Call) *Runner 
 	if env.Program == nil {
 		env.Program = map[string]drover.Func{"count": count, "same": same}
 	}
-	env.Log = func(chunk, line string) { t.Log(chunk, line) }
+	if env.Log == nil {
+		env.Log = func(chunk, line string) { t.Log(chunk, line) }
+	}
 	r, err := New(s, calls, "r-1", "job", env)
 	if err != nil {
 		t.Fatal(err)
@@ -154,6 +159,48 @@ func TestAFunctionSeesOneChunkAtATime(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// exactness.md 25: neither how many chunks are handed over at once nor where that ends makes a difference.
+func TestChunksHandedOverTogetherAreCalledForOneByOne(t *testing.T) {
+	dir := t.TempDir()
+	const code = "import pandas as pd\ndef count(df, chunk):\n    print(chunk.key, len(df))\n    return pd.DataFrame({'rows': [len(df), int(df['n'].sum())]})\n"
+	if err := os.WriteFile(filepath.Join(dir, "count.py"), []byte(code), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	in, out := open(t), open(t)
+	sizes := []int{5, 0, 3000, 2000, 1, 1, 1, 40_000, 0, 9000, 7, 0}
+	all := chunks(t, in, sizes...)
+	c := call(t, in, 0, "", columns, counted)
+	c.Function = step.Function{Python: "count.py:count"}
+	var printed []string
+	r := runner(t, in, Env{Dir: dir, Bin: pythontest.Python(t), Log: func(chunk, line string) { printed = append(printed, chunk+": "+line) }}, c)
+	want, lines := "", ""
+	for i, n := range sizes {
+		if n > 0 {
+			want += fmt.Sprintf(" %d:%d:%d", i, n, n*(n-1)/2)
+			lines += fmt.Sprintf("k%d: k%d %d\n", i, i, n)
+		}
+	}
+	for range 2 {
+		printed = nil
+		l := r.Over(t.Context(), out, &table{}, all)
+		got := texts(t, out, "SELECT "+step.Tag+", first(rows), last(rows) FROM "+l.All()+" GROUP BY ALL ORDER BY ALL")
+		if err := l.Close(); err != nil || " "+got != want || strings.Join(printed, "\n")+"\n" != lines {
+			t.Errorf("%v: got %s, want %s, printed %q", err, got, want, printed)
+		}
+		// A scan that is given up half-way ends the call that runs.
+		l = r.Over(t.Context(), out, &table{}, all)
+		if got := texts(t, out, "SELECT rows FROM "+l.All()+" LIMIT 1"); got != "5" {
+			t.Error(got)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if r.Took() <= 0 {
+		t.Error("the calls have taken no time")
 	}
 }
 

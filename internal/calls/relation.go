@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/droverdata/drover"
@@ -66,10 +65,15 @@ func (l *relation) Close() error {
 // scan registers a scan of some chunks, in this order.
 func (l *relation) scan(chunks []int) string {
 	sql, remove, err := l.out.AddScan(l.columns, func() (duck.Filler, error) {
-		s := &scan{relation: l, left: chunks, together: len(chunks) > 1}
+		s := &scan{relation: l, more: l.each(chunks)}
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.closers = append(l.closers, s.close) // where it is given up half-way
+		if f, ok := l.batcher(); ok && len(chunks) > 1 {
+			b := &batches{relation: l, function: f}
+			s.more = b.next
+			l.closers = append(l.closers, b.stop) // where it is given up half-way, as the scan
+		}
+		l.closers = append(l.closers, s.close)
 		return s.fill, nil
 	})
 	if err != nil {
@@ -78,6 +82,22 @@ func (l *relation) scan(chunks []int) string {
 	}
 	l.closers = append(l.closers, remove)
 	return selectAs(l.runner.Output(), l.columns, sql)
+}
+
+// each returns the answers for chunks, one by one.
+func (l *relation) each(chunks []int) func() (answer, error) {
+	left, together := chunks, len(chunks) > 1
+	return func() (answer, error) {
+		for len(left) > 0 {
+			i := left[0]
+			left = left[1:]
+			rows, err := l.call(i, together)
+			if err != nil || rows != nil {
+				return answer{rows, whole(i)}, err
+			}
+		}
+		return answer{}, nil
+	}
 }
 
 // selectAs reads a scan whose columns are read, and step.Tag, with the types of columns.
@@ -93,89 +113,6 @@ func selectAs(columns, read drover.Schema, scan string) string {
 	return "(SELECT " + strings.Join(append(items, step.Tag), ", ") + " FROM " + scan + ")"
 }
 
-// scan is one running scan.
-type scan struct {
-	*relation
-	left     []int
-	together bool
-
-	chunk  int
-	answer array.RecordReader
-	filler *duck.ArrowFiller
-	batch  arrow.RecordBatch
-	at     int64
-}
-
-func (s *scan) fill(out duck.Chunk, projection []int) (int, error) {
-	for s.batch == nil || s.at == s.batch.NumRows() {
-		more, err := s.next()
-		if err != nil || !more {
-			s.close()
-			return 0, err
-		}
-	}
-	end := min(s.at+duck.VectorSize, s.batch.NumRows())
-	part := s.batch.NewSlice(s.at, end)
-	defer part.Release()
-	n := int(end - s.at)
-	s.at = end
-	data := slices.Clone(projection)
-	tag := len(s.columns) - 1
-	for v, column := range data {
-		if column != tag {
-			continue
-		}
-		data[v] = -1
-		tags := duck.Data[int64](out.Vector(v))
-		for i := range n {
-			tags[i] = int64(s.chunk)
-		}
-	}
-	if err := s.filler.Fill(out, data, part); err != nil {
-		return 0, fmt.Errorf("take over a function's answer: %w", err)
-	}
-	return n, nil
-}
-
-// next goes to the next batch of the answers.
-func (s *scan) next() (bool, error) {
-	for {
-		if s.answer != nil && s.answer.Next() {
-			s.batch, s.at = s.answer.RecordBatch(), 0
-			return true, nil
-		}
-		if s.answer != nil && s.answer.Err() != nil {
-			return false, fmt.Errorf("read a function's answer: %w", s.answer.Err())
-		}
-		s.close()
-		if len(s.left) == 0 {
-			return false, nil
-		}
-		s.chunk, s.left = s.left[0], s.left[1:]
-		answer, err := s.call(s.chunk, s.together)
-		if err != nil {
-			return false, err
-		}
-		if answer == nil {
-			continue
-		}
-		s.answer = answer
-		if s.filler, err = s.out.NewArrowFiller(answer.Schema()); err != nil {
-			return false, err
-		}
-	}
-}
-
-func (s *scan) close() {
-	if s.filler != nil {
-		s.filler.Close()
-	}
-	if s.answer != nil {
-		s.answer.Release()
-	}
-	s.filler, s.answer, s.batch = nil, nil, nil
-}
-
 // call runs all functions on the i-th chunk and returns the last one's answer; nil where it was not called, for want of rows.
 func (l *relation) call(i int, together bool) (array.RecordReader, error) {
 	l.mu.Lock()
@@ -184,7 +121,7 @@ func (l *relation) call(i int, together bool) (array.RecordReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	chunk := function.Chunk{ID: l.chunks[i].ID, Key: l.chunks[i].Key, Run: l.runner.run, Job: l.runner.job}
+	chunk := l.about(i)
 	answer, err := l.runner.one(l.ctx, 0, chunk, rows)
 	for k := 1; k < len(l.runner.calls) && err == nil; k++ {
 		if rows, err = l.between(k, i, answer); err == nil {
@@ -192,6 +129,11 @@ func (l *relation) call(i int, together bool) (array.RecordReader, error) {
 		}
 	}
 	return answer, err
+}
+
+// about is what a function may know of the i-th chunk.
+func (l *relation) about(i int) function.Chunk {
+	return function.Chunk{ID: l.chunks[i].ID, Key: l.chunks[i].Key, Run: l.runner.run, Job: l.runner.job}
 }
 
 // one calls the k-th function and releases its rows, of which there may be none.
@@ -232,13 +174,13 @@ func (l *relation) first(i int, together bool) (*rows, error) {
 }
 
 // between makes the rows of the k-th function out of the answer before it, which it releases.
-func (l *relation) between(k, i int, answer array.RecordReader) (*rows, error) {
+func (l *relation) between(k, i int, before array.RecordReader) (*rows, error) {
 	r := l.runner
 	held := &relation{out: r.session, columns: tagged(r.answers[k-1])}
-	s := &scan{relation: held, chunk: i, answer: answer}
+	s := &scan{relation: held, more: func() (answer, error) { return answer{}, nil }, current: answer{before, whole(i)}}
 	sql, remove, err := r.session.AddScan(held.columns, func() (_ duck.Filler, err error) {
-		if answer != nil && s.filler == nil {
-			s.filler, err = r.session.NewArrowFiller(answer.Schema())
+		if before != nil && s.filler == nil {
+			s.filler, err = r.session.NewArrowFiller(before.Schema())
 		}
 		return s.fill, err
 	})

@@ -128,6 +128,11 @@ func (r *Runner) sort(ctx context.Context, source string) (*sorted, error) {
 
 // next returns the next rows of the i-th chunk. Chunks are asked for in order, each once those before are read.
 func (s *sorted) next(i int) (c duck.Chunk, from, to int, err error) {
+	return s.while(func(chunk int) bool { return chunk == i })
+}
+
+// while returns the next rows, as long as their chunks are wanted. wanted is asked for every row.
+func (s *sorted) while(wanted func(chunk int) bool) (c duck.Chunk, from, to int, err error) {
 	if s.at == len(s.tags) && !s.ended {
 		if s.current, err = s.result.Next(); err != nil {
 			return s.current, 0, 0, err
@@ -138,7 +143,7 @@ func (s *sorted) next(i int) (c duck.Chunk, from, to int, err error) {
 		}
 	}
 	from = s.at
-	for s.at < len(s.tags) && s.tags[s.at] == int64(i) {
+	for s.at < len(s.tags) && wanted(int(s.tags[s.at])) {
 		s.at++
 	}
 	return s.current, from, s.at, nil

@@ -3,6 +3,7 @@ package function
 
 import (
 	"context"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 )
@@ -25,4 +26,36 @@ type Function interface {
 	// PID is the process whose memory counts with the worker's; 0 where there is none.
 	PID() int
 	Close() error
+}
+
+// Part is a chunk's share of the rows of several.
+type Part struct {
+	Chunk Chunk
+	Rows  int
+}
+
+// Batch is the rows of several chunks, those of one after those of another.
+type Batch interface {
+	array.RecordReader
+	// Parts tells whose rows they are, once all are read.
+	Parts() []Part
+}
+
+// Answers are what a function returned for each part of a batch.
+type Answers struct {
+	// Rows are those for one part after those for another, and the caller's to release.
+	Rows array.RecordReader
+	// Counts are how many rows each part has.
+	Counts []int
+	// Took is the time from the first call to the last's end.
+	Took time.Duration
+}
+
+// Batcher is a Function that is handed the rows of several chunks at once. It still runs on one chunk at a time.
+type Batcher interface {
+	Function
+	// CallEach hands over the rows of a batch, which it reads to their end, and starts to call the function for one chunk after the other. wait
+	// must be called once, before anything else is asked of the Function, Close included. Its error is the first that a chunk has met; nothing is
+	// told of the others. See Call.
+	CallEach(ctx context.Context, batch Batch) (wait func() (Answers, error), err error)
 }

@@ -3,6 +3,7 @@ package python
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -22,19 +23,20 @@ type Child struct {
 	process  *process
 	pid      atomic.Int64 // of process; whoever measures memory asks at any time
 	chunk    string       // whose lines are being printed
+	mark     string       // see hello
 	baseline int64        // the process's own memory in bytes before its first call
 	rows     gatherer     // what it is given
 	answers  answerMemory // what it gives
 }
 
-var _ function.Function = (*Child)(nil)
+var _ function.Batcher = (*Child)(nil)
 
 // Start returns a child whose process the first Call starts. It has to be closed.
 func Start(options Options) *Child {
 	if options.Log == nil {
 		options.Log = func(string, string) {}
 	}
-	return &Child{options: options}
+	return &Child{options: options, mark: "\x1e" + rand.Text() + " "}
 }
 
 // PID is the process whose memory counts with the worker's; 0 where there is none.
@@ -64,16 +66,57 @@ func (c *Child) stop() {
 // (MemoryError) and Interrupted (ctx was cancelled).
 func (c *Child) Call(ctx context.Context, chunk function.Chunk, rows array.RecordReader) (array.RecordReader, error) {
 	c.chunk = chunk.Key
-	if err := c.settle(ctx); err != nil {
+	at, file, err := c.ready(ctx, rows)
+	if err != nil {
 		return nil, err
+	}
+	answer, _, err := c.call(ctx, []called{{Chunk: chunk}}, at, file)
+	return answer, err
+}
+
+// CallEach implements function.Batcher. The kinds of error are those of Call.
+func (c *Child) CallEach(ctx context.Context, batch function.Batch) (wait func() (function.Answers, error), _ error) {
+	c.chunk = ""
+	at, file, err := c.ready(ctx, batch)
+	if err != nil {
+		return nil, err
+	}
+	var calls []called
+	for _, p := range batch.Parts() {
+		calls = append(calls, called{p.Chunk, p.Rows})
+	}
+	var a function.Answers
+	var told error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		began := time.Now()
+		a.Rows, a.Counts, told = c.call(ctx, calls, at, file)
+		a.Took = time.Since(began)
+	}()
+	return func() (function.Answers, error) {
+		<-done
+		return a, told
+	}, nil
+}
+
+// ready has a process that waits for a call, and gives it rows. The memory must travel with the call where it is new.
+func (c *Child) ready(ctx context.Context, rows array.RecordReader) (*given, *os.File, error) {
+	if err := c.settle(ctx); err != nil {
+		return nil, nil, err
 	}
 	at, file, err := c.give(rows)
 	if err != nil {
-		return nil, failed(err)
+		return nil, nil, failed(err)
 	}
-	r, out, err := c.askFunction(ctx, request{Call: &chunk, Rows: at}, file)
+	return at, file, nil
+}
+
+// call has the function called for chunks whose rows were given, and returns the answers' rows and how many each has.
+func (c *Child) call(ctx context.Context, calls []called, at *given, file *os.File) (array.RecordReader, []int, error) {
+	r, out, err := c.askFunction(ctx, calls, at, file)
 	if err != nil {
-		return nil, failed(err)
+		return nil, nil, failed(err)
 	}
 	if r.Kept || at.Once {
 		err = c.forget()
@@ -85,22 +128,22 @@ func (c *Child) Call(ctx context.Context, chunk function.Chunk, rows array.Recor
 		err = errors.Join(err, out.Close())
 	}
 	if r.Error != nil {
-		return nil, r.Error
+		return nil, nil, r.Error
 	}
 	if err != nil {
-		return nil, failed(err)
+		return nil, nil, failed(err)
 	}
-	if r.Answer == nil {
-		return nil, drover.Errorf(drover.Lost, "%s: Python answered without rows", c.options.Spec.Function)
+	if r.Answer == nil || len(r.Answer.Rows) != len(calls) {
+		return nil, nil, drover.Errorf(drover.Lost, "%s: Python answered without rows", c.options.Spec.Function)
 	}
 	answer, err := c.answers.rows(*r.Answer)
 	if err != nil {
-		return nil, failed(err)
+		return nil, nil, failed(err)
 	}
 	if keep := c.keep(); keep > 0 && int64(r.Answer.Bytes) > keep {
 		c.answers.retire(r.Answer.Place)
 	}
-	return answer, nil
+	return answer, r.Answer.Rows, nil
 }
 
 // give writes rows into memory and returns where they are, with the memory if the child does not have it.
@@ -172,11 +215,18 @@ func (c *Child) over() bool {
 	return ok && now > c.baseline+max(slack, c.options.Memory/4)
 }
 
-// askFunction is ask within the time that the function has.
-func (c *Child) askFunction(ctx context.Context, message request, file *os.File) (reply, *os.File, error) {
-	ctx, cancel := function.Within(ctx, c.options.Timeout)
+// askFunction asks for calls of the function, each within the time that it has.
+func (c *Child) askFunction(ctx context.Context, calls []called, rows *given, file *os.File) (reply, *os.File, error) {
+	ctx, again, cancel := function.WithinEach(ctx, c.options.Timeout)
 	defer cancel()
-	return c.ask(ctx, message, file)
+	c.chunk = calls[0].Key
+	c.process.began = func(place int) {
+		if place < len(calls) {
+			c.chunk = calls[place].Key
+			again()
+		}
+	}
+	return c.ask(ctx, request{Call: calls, Rows: rows}, file)
 }
 
 // startTimeout is how long Python may take to start: importing the largest libraries from a slow disk, on a machine that has no time for it.
@@ -209,14 +259,14 @@ func (c *Child) load(ctx context.Context, requirements []string, inspect bool) (
 	if err != nil {
 		return Info{}, failed(err)
 	}
-	c.process, err = startProcess(o.Interpreter, dir, shim(), environment(o.Threads, o.Timezone), func(line string) { o.Log(c.chunk, line) })
+	c.process, err = startProcess(o.Interpreter, dir, shim(), environment(o.Threads, o.Timezone), c.mark, func(line string) { o.Log(c.chunk, line) })
 	if err != nil {
 		return Info{}, drover.Errorf(drover.Refused, "%s: %w", o.Spec.Function, err)
 	}
 	c.pid.Store(int64(c.process.cmd.Process.Pid))
 	r, _, err := c.ask(ctx, request{Hello: &hello{
 		Dir: dir, Function: o.Spec.Function, Frame: o.Spec.Frame, DTypes: o.Spec.DTypes, Input: input, Output: output, Rejects: o.Rejects, NotNull: notNull(o.Input), Narrow: narrowed(o.Narrow),
-		Threads: max(o.Threads, 1), Keep: c.keep(), Requirements: requirements, Inspect: inspect,
+		Threads: max(o.Threads, 1), Keep: c.keep(), Mark: c.mark, Requirements: requirements, Inspect: inspect,
 	}}, nil)
 	if err != nil {
 		return Info{}, err
@@ -242,11 +292,11 @@ func (c *Child) ask(ctx context.Context, message request, file *os.File) (reply,
 	p := c.process
 	crashed := errors.Is(err, errGone) && p.crashed()
 	c.stop()
+	late := function.Late(ctx)
 	switch {
+	case late != nil:
+		return reply{}, nil, late
 	case errors.Is(err, context.DeadlineExceeded):
-		if late := function.Late(ctx); late != nil {
-			return reply{}, nil, late
-		}
 		e := drover.Errorf(drover.Lost, "%s did not return within %s, and was ended", name, time.Since(began).Round(time.Second/10))
 		return reply{}, nil, e.WithHint("see what it waits for, make the chunks smaller, or raise limits.chunk_timeout")
 	case errors.Is(err, context.Canceled):

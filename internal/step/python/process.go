@@ -24,9 +24,11 @@ type process struct {
 	waker  int           // the other end of woken
 	done   chan struct{} // closed once the child was waited for
 
-	over atomic.Bool // as done, for exchange
-	line []byte      // the beginning of a line that is not yet whole
-	log  func(line string)
+	over  atomic.Bool // as done, for exchange
+	line  []byte      // the beginning of a line that is not yet whole
+	log   func(line string)
+	mark  []byte          // see hello
+	began func(place int) // learns of marks
 }
 
 // environment is that of a child: its libraries use as many threads as the task has, nothing is written beside the user's file, sets of text have one
@@ -50,7 +52,7 @@ func environment(threads int, timezone string) []string {
 }
 
 // startProcess starts an interpreter with a script that finds its socket as descriptor 3. log receives the lines that it prints.
-func startProcess(interpreter, dir, script string, env []string, log func(line string)) (_ *process, err error) {
+func startProcess(interpreter, dir, script string, env []string, mark string, log func(line string)) (_ *process, err error) {
 	var opened []int
 	defer func() {
 		if err != nil {
@@ -84,7 +86,7 @@ func startProcess(interpreter, dir, script string, env []string, log func(line s
 			return nil, fmt.Errorf("connect Python: %w", err)
 		}
 	}
-	p := &process{socket: socket, output: output, woken: woken, waker: waker, done: make(chan struct{}), log: log}
+	p := &process{socket: socket, output: output, woken: woken, waker: waker, done: make(chan struct{}), mark: []byte(mark), log: log}
 	p.cmd = exec.Command(interpreter, "-")
 	p.cmd.Dir, p.cmd.Env = dir, env
 	p.cmd.Stdin = strings.NewReader(script)
@@ -153,7 +155,10 @@ func closeAll(fds []int) {
 // how says how the process ended: "exit status 3", "signal: segmentation fault".
 func (p *process) how() string { return p.cmd.ProcessState.String() }
 
-const maxLine = 64 << 10
+const (
+	maxLine = 64 << 10 // where a line is cut
+	maxMark = 64       // how long a mark is at most, with its place
+)
 
 // drain passes on what has been printed until now.
 func (p *process) drain() {
@@ -186,19 +191,40 @@ func (p *process) readOutput() bool {
 		at := bytes.IndexByte(p.line, '\n')
 		if at < 0 {
 			if len(p.line) > maxLine {
-				p.flushLine()
+				cut := bytes.LastIndexByte(p.line, p.mark[0])
+				if cut < len(p.line)-maxMark {
+					cut = len(p.line)
+				}
+				p.print(p.line[:cut])
+				p.line = p.line[cut:]
 			}
 			return true
 		}
-		p.log(strings.ToValidUTF8(strings.TrimSuffix(string(p.line[:at]), "\r"), "�"))
+		p.take(p.line[:at])
 		p.line = p.line[at+1:]
 	}
 }
 
+// take passes on a whole line. Where it ends with a mark, what is printed from now on is the next chunk's.
+func (p *process) take(line []byte) {
+	if at := bytes.LastIndex(line, p.mark); at >= 0 {
+		if place, err := strconv.Atoi(string(line[at+len(p.mark):])); err == nil && place >= 0 && p.began != nil {
+			if at > 0 {
+				p.print(line[:at])
+			}
+			p.began(place)
+			return
+		}
+	}
+	p.print(bytes.TrimSuffix(line, []byte("\r")))
+}
+
+func (p *process) print(line []byte) { p.log(strings.ToValidUTF8(string(line), "�")) }
+
 // flushLine passes on a line without an end.
 func (p *process) flushLine() {
 	if len(p.line) > 0 {
-		p.log(strings.ToValidUTF8(string(p.line), "�"))
+		p.print(p.line)
 		p.line = nil
 	}
 }

@@ -2,7 +2,8 @@
 //
 // The child is driven over a socket pair: messages are JSON with their length, 4 bytes little-endian, before them; rows are Arrow IPC streams
 // (https://arrow.apache.org/docs/format/Columnar.html) in shared memory without a name, whose descriptors travel beside the messages
-// (SCM_RIGHTS, unix(7)). Each chunk has memory of its own in each direction, so that a frame which a function keeps never changes under it.
+// (SCM_RIGHTS, unix(7)). Memory is used again only once nothing refers to it, so that a frame which a function keeps never changes under it. Many
+// chunks may travel together: they are converted at once, and the function is called with the part of each.
 package python
 
 import (

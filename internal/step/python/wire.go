@@ -32,17 +32,27 @@ type hello struct {
 	Requirements []string `json:"requirements"`
 	// Keep is how large memory may be that is used again, in bytes; 0 means no bound.
 	Keep int64 `json:"keep"`
+	// Mark begins a line that the child prints before each chunk of a call but the first: the chunk's place follows. So it is known of every line
+	// whose it is.
+	Mark string `json:"mark"`
 	// Inspect asks for an Info.
 	Inspect bool `json:"inspect"`
 }
 
 // request is a message to a child; one of its fields is set.
 type request struct {
-	Hello *hello          `json:"hello,omitempty"`
-	Call  *function.Chunk `json:"call,omitempty"`
+	Hello *hello `json:"hello,omitempty"`
+	// Call are the chunks that the function is called for, one after the other.
+	Call []called `json:"call,omitempty"`
 	// Rows go with Call.
 	Rows    *given `json:"rows,omitempty"`
 	Release bool   `json:"release,omitempty"`
+}
+
+// called is a chunk, and how many of the rows are its.
+type called struct {
+	function.Chunk
+	Rows int `json:"rows"`
 }
 
 // given says where the rows of a call are. New memory travels beside the message and takes the place of the last; the child maps all of it.
@@ -69,6 +79,8 @@ type reply struct {
 type answerAt struct {
 	Bytes int `json:"bytes"`
 	Place int `json:"place"`
+	// Rows are how many each chunk of the call has.
+	Rows []int `json:"rows"`
 }
 
 // maxReply bounds what a child may say in one message: rows do not travel in messages.

@@ -22,6 +22,36 @@ def to_table(answer, schema, target, frame):
     return refuse_answer(f"{target} returned a {name_of(type(answer))}, not a {KINDS[frame]}", hint)
 
 
+def snapshot(answer, schema):
+    """A copy of a pandas answer that may be converted together with others; None where that could make a difference."""
+    pd = sys.modules.get("pandas")
+    if schema is None or pd is None or type(answer) is not pd.DataFrame:
+        return None
+    for i, dtype in enumerate(answer.dtypes):
+        if isinstance(dtype, (pd.CategoricalDtype, pd.SparseDtype)):
+            return None
+        # A type is found for all objects of a column. For texts it is always the same.
+        if dtype == object and pd.api.types.infer_dtype(answer.iloc[:, i], skipna=True) not in ("string", "empty"):
+            return None
+    return answer.copy()
+
+
+def concatenated(answers):
+    """The frames one after the other; None where they are not alike."""
+    first = answers[0]
+    if any(isinstance(a, pa.Table) for a in answers):
+        return None
+    dtypes = list(first.dtypes)
+    if not all(a.columns.equals(first.columns) and list(a.dtypes) == dtypes for a in answers):
+        return None
+    return sys.modules["pandas"].concat(answers, ignore_index=True)
+
+
+def in_one_piece(table):
+    """The table with columns of one piece each, as far as offsets of 32 bits allow."""
+    return table.combine_chunks() if table.nbytes < 1 << 30 else table
+
+
 def refuse_answer(message, hint="", column=""):
     raise Refusal("data", message, hint, column)
 

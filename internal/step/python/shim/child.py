@@ -200,12 +200,15 @@ class Child:
         pa.set_cpu_count(self.threads)
         pa.set_io_thread_count(1)
         self.mode = hello["dtypes"] or "auto"
+        self.mark = hello["mark"]
         self.not_null, self.narrow = set(hello["not_null"]), hello["narrow"] or {}
         self.output, self.rejects = decode_schema(hello["output"]), hello["rejects"]
         self.rows, self.answers, self.owner = Rows(), Answers(hello["keep"]), os.getpid()
         schema = decode_schema(hello["input"])
         if schema is not None:
             check_input(schema, self.not_null, self.frame, self.mode)
+        # Which smaller types hold a chunk's values, and which categories it has, is seen of its own rows alone.
+        self.together = not self.narrow and not any(has_type(field.type, pa.types.is_dictionary) for field in schema or ())
         gc.freeze()  # what is loaded stays: collections need not look at it
 
     def info(self):
@@ -214,12 +217,35 @@ class Child:
             "takes_chunk": self.with_chunk, "files": loaded_files(self.folder),
         }
 
-    def call(self, chunk, given, descriptor):
-        table = narrowed(self.rows.table(given, descriptor), self.narrow)
-        frame = to_frame(table, self.not_null, self.frame, self.mode, self.threads)
-        del table
+    def call(self, calls, given, descriptor):
+        """Calls the function for one chunk after the other. Their rows follow each other, and so do those of the answer."""
+        rows = [chunk.pop("rows") for chunk in calls]
+        frames = frames_of(self.rows.table(given, descriptor), rows, self.convert, self.together)
+        answers = []
+        for place, chunk in enumerate(calls):
+            if place:
+                self.begin(place)
+            answer = self.once(next(frames), chunk)
+            keep_output()
+            # The function may change in its next call what it returns now.
+            copied = snapshot(answer, self.output) if len(calls) > 1 else None
+            answers.append(self.fitted(answer) if copied is None else copied)
+            del answer, copied
+        counts = [len(a) for a in answers]
+        where, memory = self.answers.write(self.joined(answers), given["spare"])
+        return {"rows": counts, **where}, memory
+
+    def begin(self, place):
+        """Tells that the chunk with this place in the request is the next, behind what was printed until now."""
+        flush()
+        os.write(OUTPUT, f"{self.mark}{place}\n".encode())
+
+    def convert(self, table):
+        return to_frame(narrowed(table, self.narrow), self.not_null, self.frame, self.mode, self.threads)
+
+    def once(self, frame, chunk):
         try:
-            answer = self.function(frame, chunk=Chunk(chunk)) if self.with_chunk else self.function(frame)
+            return self.function(frame, chunk=Chunk(chunk)) if self.with_chunk else self.function(frame)
         except MemoryError as e:
             raise self.raised(e, "overrun") from e
         except BaseException as e:
@@ -227,13 +253,30 @@ class Child:
         finally:
             if os.getpid() != self.owner:
                 os._exit(0)  # a fork that came back out of the function is not the child that was asked
-        del frame
-        keep_output()
+
+    def fitted(self, answer):
         table = to_table(answer, self.output, self.target, self.frame)
-        del answer
         if not self.rejects:
             refuse_nulls(table, self.output)
-        return self.answers.write(table, given["spare"])
+        return table
+
+    def joined(self, answers):
+        """One table of all answers."""
+        if len(answers) == 1:
+            return answers.pop()
+        together = concatenated(answers)
+        if together is not None:
+            try:
+                return in_one_piece(self.fitted(together))
+            except Exception:
+                del together  # one of them is at fault
+        tables = []
+        for place, answer in enumerate(answers):
+            if not isinstance(answer, pa.Table):
+                self.begin(place)
+                answer = self.fitted(answer)
+            tables.append(answer)
+        return in_one_piece(pa.concat_tables(tables))
 
     def raised(self, e, kind):
         said = f"called sys.exit({e.code!r})" if isinstance(e, SystemExit) else "raised " + describe(e)

@@ -149,6 +149,39 @@ def narrow(column, wanted):
     return smaller, f"{lost} of its values do not fit" if lost else ""
 
 
+def frames_of(table, rows, convert, together):
+    """Yields the frame of one chunk after the other, of a table whose rows are theirs. Converted together, they share no value that can be changed."""
+    if len(rows) == 1:
+        frames = [convert(table)]
+        del table
+        yield frames.pop()
+        return
+    whole = None
+    if together:
+        try:
+            whole = convert(table)
+            table = None
+        except Exception:
+            pass  # the chunk at fault is found when its turn comes
+    at = 0
+    for n in rows:
+        yield convert(table.slice(at, n)) if whole is None else part(whole, at, n)
+        at += n
+
+
+def part(frame, at, n):
+    """Some rows of a frame, as a frame that cannot be told from one of its own."""
+    if not is_a(frame, "pandas", "DataFrame"):
+        return frame.slice(at, n)
+    import pandas as pd
+
+    # A copy that copies no values: pandas 2 would warn of changes to a part.
+    rows = frame.iloc[at : at + n].copy(deep=False)
+    rows.index = pd.RangeIndex(n)
+    rows.columns = frame.columns.view()  # its name can be changed
+    return rows
+
+
 def to_frame(table, not_null, frame, mode, threads):
     if frame == "pyarrow":
         return table.combine_chunks()

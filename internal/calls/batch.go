@@ -1,0 +1,186 @@
+package calls
+
+import (
+	"context"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/step/function"
+)
+
+const (
+	// A batch ends with the chunk that brings it to leastRows rows or mostBytes bytes. As long as the function is done with it in less than
+	// quick, the next may have twice as many rows, up to mostRows; after one that has taken longer than slow, half as many.
+	leastRows = 4 << 10
+	mostRows  = 32 << 10
+	mostBytes = 8 << 20
+	quick     = time.Second / 4
+	slow      = time.Second
+)
+
+// batches calls a function for a task's chunks, whose rows it hands over many chunks at a time: what that costs, small chunks share. While an
+// answer is read, the next one is made.
+type batches struct {
+	*relation
+	function function.Batcher
+	most     int // rows of a batch
+	// wait returns what the running call answers; nil: there is none.
+	wait   func() (answer, error)
+	cancel context.CancelFunc
+}
+
+// batcher returns the function if it takes many chunks at once.
+func (l *relation) batcher() (function.Batcher, bool) {
+	r := l.runner
+	f, ok := r.functions[0].(function.Batcher)
+	return f, ok && len(r.calls) == 1 && r.calls[0].Before.RowWise
+}
+
+// next returns the next answer. It has no rows after the last.
+func (b *batches) next() (answer, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.wait == nil {
+		if err := b.start(); err != nil || b.wait == nil {
+			return answer{}, err
+		}
+	}
+	a, err := b.finish()
+	if err != nil {
+		return answer{}, err
+	}
+	if err := b.start(); err != nil {
+		a.rows.Release()
+		return answer{}, err
+	}
+	return a, nil
+}
+
+// start reads the next batch and starts the call for it. There is none after the last.
+func (b *batches) start() error {
+	r := b.runner
+	if b.sorted == nil {
+		var err error
+		if b.sorted, err = r.sort(b.ctx, b.source.All()); err != nil {
+			return err
+		}
+	}
+	b.most = max(b.most, leastRows)
+	in := &batch{relation: b.relation, most: b.most}
+	var err error
+	if in.rows, err = r.newRows(0, in.read, func() {}); err != nil || in.rows == nil {
+		return err
+	}
+	defer in.Release()
+	began := time.Now()
+	ctx, cancel := context.WithCancel(b.ctx)
+	wait, err := b.function.CallEach(ctx, in)
+	r.took += time.Since(began) - in.took
+	if err != nil {
+		cancel()
+		if in.Err() != nil {
+			return in.Err() // the function is not to blame
+		}
+		return failed(b.ctx, r.calls[0], err)
+	}
+	b.cancel = cancel
+	b.wait = func() (answer, error) {
+		defer cancel()
+		a, err := wait()
+		r.took += a.Took
+		b.adapt(a.Took)
+		if err != nil {
+			return answer{}, failed(b.ctx, r.calls[0], err)
+		}
+		for i := range in.parts {
+			in.parts[i].rows = a.Counts[i]
+		}
+		return answer{a.Rows, in.parts}, nil
+	}
+	return nil
+}
+
+func (b *batches) adapt(took time.Duration) {
+	if took < quick {
+		b.most = min(2*b.most, mostRows)
+	} else if took > slow {
+		b.most = max(b.most/2, leastRows/4)
+	}
+}
+
+func (b *batches) finish() (answer, error) {
+	wait := b.wait
+	b.wait = nil
+	return wait()
+}
+
+// stop ends the call that runs.
+func (b *batches) stop() {
+	if b.wait == nil {
+		return
+	}
+	b.cancel()
+	if a, err := b.finish(); err == nil {
+		a.rows.Release()
+	}
+}
+
+// batch is the rows of the next chunks. It implements function.Batch.
+type batch struct {
+	*rows
+	relation *relation
+	most     int
+	parts    []part
+	count    int
+	bytes    int64
+}
+
+func (b *batch) read() (duck.Chunk, int, int, error) { return b.relation.sorted.while(b.wants) }
+
+// wants counts a row of a chunk, unless that is one too many.
+func (b *batch) wants(chunk int) bool {
+	last := len(b.parts) - 1
+	if last < 0 || b.parts[last].chunk != chunk {
+		if b.count >= b.most || b.bytes >= mostBytes {
+			return false
+		}
+		b.parts, last = append(b.parts, part{chunk: chunk}), last+1
+	}
+	b.parts[last].rows++
+	b.count++
+	return true
+}
+
+func (b *batch) Next() bool {
+	if !b.rows.Next() {
+		return false
+	}
+	for _, c := range b.RecordBatch().Columns() {
+		b.bytes += size(c.Data())
+	}
+	return true
+}
+
+// size is the bytes of an array's buffers.
+func size(a arrow.ArrayData) (n int64) {
+	for _, b := range a.Buffers() {
+		if b != nil {
+			n += int64(b.Len())
+		}
+	}
+	for _, c := range a.Children() {
+		n += size(c)
+	}
+	return n
+}
+
+// Parts implements function.Batch.
+func (b *batch) Parts() []function.Part {
+	parts := make([]function.Part, len(b.parts))
+	for i, p := range b.parts {
+		parts[i] = function.Part{Chunk: b.relation.about(p.chunk), Rows: p.rows}
+	}
+	return parts
+}
