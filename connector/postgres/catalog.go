@@ -56,6 +56,8 @@ type index struct {
 	unique, primary bool
 	// partial indexes leave rows out.
 	partial bool
+	// natural is an order of the first column that is its own: by its collation, and its type's operators.
+	natural bool
 	method  string
 }
 
@@ -200,6 +202,8 @@ func (t *table) readColumns(ctx context.Context, conn *pgx.Conn) error {
 func (t *table) readIndexes(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, `
 		SELECT c.relname, x.indisunique AND x.indimmediate, x.indisprimary, x.indpred IS NOT NULL, m.amname,
+			coalesce((SELECT f.attcollation = x.indcollation[0] AND o.opcdefault FROM pg_attribute f, pg_opclass o
+				WHERE f.attrelid = x.indrelid AND f.attnum = x.indkey[0] AND f.attnum > 0 AND o.oid = x.indclass[0]), false),
 			array_to_json(ARRAY(SELECT coalesce(a.attname::text, '') FROM unnest(x.indkey[0:x.indnkeyatts - 1]) WITH ORDINALITY k(attnum, i)
 				LEFT JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum AND k.attnum > 0 ORDER BY k.i))::text
 		FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_am m ON m.oid = c.relam
@@ -211,7 +215,7 @@ func (t *table) readIndexes(ctx context.Context, conn *pgx.Conn) error {
 	t.indexes, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (index, error) {
 		var x index
 		var names string
-		if err := row.Scan(&x.name, &x.unique, &x.primary, &x.partial, &x.method, &names); err != nil {
+		if err := row.Scan(&x.name, &x.unique, &x.primary, &x.partial, &x.method, &x.natural, &names); err != nil {
 			return x, err
 		}
 		return x, decodeNames(names, &x)

@@ -79,43 +79,46 @@ func covers(t *testing.T, ids [][]int64, n int64) {
 	}
 }
 
+// valueCases are values of types to chunk by, and the keys that their chunks must have; a key "" may be any.
+var valueCases = map[string]struct {
+	values string // with repetitions under the type's equality
+	want   []string
+}{
+	"int":                 {"(2), (1), (NULL), (2), (NULL), (10)", []string{"1", "2", "10", "(null)"}},
+	"text":                {`('a'), ('a '), (''), (NULL), ('A'), ('it''s'), ('"q"'), ('(null)'), ('\'), ('{a,b}'), ('a'), (repeat('x', 2000))`, nil},
+	`text COLLATE "C"`:    {`('b'), ('B'), ('ä'), (NULL)`, []string{"B", "b", "ä", "(null)"}},
+	"text COLLATE ci":     {`('a'), ('A'), ('b'), (NULL)`, nil},
+	"char(5)":             {"('ab'), ('ab   '), ('b'), (NULL)", []string{"ab", "b", "(null)"}},
+	"varchar(3)":          {"('ab'), ('ab '), ('501'), (NULL)", nil},
+	"numeric":             {"(1.0), (1.00), ('NaN'), (1e40), (NULL), (0.1)", []string{"0.1", "", "1" + strings.Repeat("0", 40), "NaN", "(null)"}},
+	"float8":              {"('NaN'), ('NaN'), (0), ('-0'), ('Infinity'), (0.1), (0.1::real), (NULL)", nil},
+	"real":                {"(1.1), (16777217), (NULL), (1e-45)", nil},
+	"date":                {"('2024-02-29'), ('infinity'), ('4713-01-01 BC'), (NULL)", []string{"4713-01-01 BC", "2024-02-29", "infinity", "(null)"}},
+	"timestamptz":         {"('2024-02-29 12:00+05:30'), ('2024-02-29 06:30Z'), (NULL)", []string{"2024-02-29 06:30:00+00", "(null)"}},
+	"interval":            {"('1 mon'), ('30 days'), ('1 day'), (NULL)", nil},
+	"uuid":                {"('00000000-0000-0000-0000-000000000001'), (NULL)", []string{"00000000-0000-0000-0000-000000000001", "(null)"}},
+	"mood":                {"('with space'), ('sad'), (NULL)", []string{"sad", "with space", "(null)"}},
+	"boolean":             {"(true), (false), (NULL)", []string{"false", "true", "(null)"}},
+	"bytea":               {`('\x00ff'), ('\x'), (NULL)`, []string{`\x`, `\x00ff`, "(null)"}},
+	"zip2":                {"('00501'), ('501'), (NULL)", []string{"00501", "501", "(null)"}},
+	"inet":                {"('10.0.0.1'), ('10.0.0.1/32'), ('::1'), (NULL)", nil},
+	"jsonb":               {`('{"a": 1}'), ('{"a":1}'), (NULL)`, []string{`{"a": 1}`, "(null)"}},
+	"int[]":               {"('{1,2}'), ('{}'), ('{NULL}'), (NULL)", nil},
+	"pair":                {"('(1,a)'), ('(,)'), (NULL)", nil},
+	"xid":                 {"('7'), ('4294967295'), (NULL)", nil},
+	`"char"`:              {"('a'), (''), (NULL)", nil},
+	"int4range":           {"('[1,3)'), ('(0,2]'), ('empty'), (NULL)", nil},
+	"amount":              {"(1.5), (1.50), (NULL)", []string{"1.50", "(null)"}},
+	"bit(3)":              {"(B'101'), (NULL)", nil},
+	"name":                {"('a'), (NULL)", nil},
+	"timestamp":           {"('infinity'), ('0044-03-15 12:00 BC'), (NULL)", nil},
+	"time with time zone": {"('12:00+01'), ('11:00+00'), (NULL)", nil},
+}
+
 func TestEveryValueIsOneChunkAndNULLIsItsOwn(t *testing.T) {
 	u, conn := database(t, typeSQL+"CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
 	session := newSession(t)
-	for typ, c := range map[string]struct {
-		values string // with repetitions under the type's equality
-		want   []string
-	}{
-		"int":                 {"(2), (1), (NULL), (2), (NULL), (10)", []string{"1", "2", "10", "(null)"}},
-		"text":                {`('a'), ('a '), (''), (NULL), ('A'), ('it''s'), ('"q"'), ('(null)'), ('\'), ('{a,b}'), ('a'), (repeat('x', 2000))`, nil},
-		`text COLLATE "C"`:    {`('b'), ('B'), ('ä'), (NULL)`, []string{"B", "b", "ä", "(null)"}},
-		"text COLLATE ci":     {`('a'), ('A'), ('b'), (NULL)`, nil},
-		"char(5)":             {"('ab'), ('ab   '), ('b'), (NULL)", []string{"ab", "b", "(null)"}},
-		"varchar(3)":          {"('ab'), ('ab '), ('501'), (NULL)", nil},
-		"numeric":             {"(1.0), (1.00), ('NaN'), (1e40), (NULL), (0.1)", []string{"0.1", "", "1" + strings.Repeat("0", 40), "NaN", "(null)"}},
-		"float8":              {"('NaN'), ('NaN'), (0), ('-0'), ('Infinity'), (0.1), (0.1::real), (NULL)", nil},
-		"real":                {"(1.1), (16777217), (NULL), (1e-45)", nil},
-		"date":                {"('2024-02-29'), ('infinity'), ('4713-01-01 BC'), (NULL)", []string{"4713-01-01 BC", "2024-02-29", "infinity", "(null)"}},
-		"timestamptz":         {"('2024-02-29 12:00+05:30'), ('2024-02-29 06:30Z'), (NULL)", []string{"2024-02-29 06:30:00+00", "(null)"}},
-		"interval":            {"('1 mon'), ('30 days'), ('1 day'), (NULL)", nil},
-		"uuid":                {"('00000000-0000-0000-0000-000000000001'), (NULL)", []string{"00000000-0000-0000-0000-000000000001", "(null)"}},
-		"mood":                {"('with space'), ('sad'), (NULL)", []string{"sad", "with space", "(null)"}},
-		"boolean":             {"(true), (false), (NULL)", []string{"false", "true", "(null)"}},
-		"bytea":               {`('\x00ff'), ('\x'), (NULL)`, []string{`\x`, `\x00ff`, "(null)"}},
-		"zip2":                {"('00501'), ('501'), (NULL)", []string{"00501", "501", "(null)"}},
-		"inet":                {"('10.0.0.1'), ('10.0.0.1/32'), ('::1'), (NULL)", nil},
-		"jsonb":               {`('{"a": 1}'), ('{"a":1}'), (NULL)`, []string{`{"a": 1}`, "(null)"}},
-		"int[]":               {"('{1,2}'), ('{}'), ('{NULL}'), (NULL)", nil},
-		"pair":                {"('(1,a)'), ('(,)'), (NULL)", nil},
-		"xid":                 {"('7'), ('4294967295'), (NULL)", nil},
-		`"char"`:              {"('a'), (''), (NULL)", nil},
-		"int4range":           {"('[1,3)'), ('(0,2]'), ('empty'), (NULL)", nil},
-		"amount":              {"(1.5), (1.50), (NULL)", []string{"1.50", "(null)"}},
-		"bit(3)":              {"(B'101'), (NULL)", nil},
-		"name":                {"('a'), (NULL)", nil},
-		"timestamp":           {"('infinity'), ('0044-03-15 12:00 BC'), (NULL)", nil},
-		"time with time zone": {"('12:00+01'), ('11:00+00'), (NULL)", nil},
-	} {
+	for typ, c := range valueCases {
 		execSQL(t, conn, fmt.Sprintf(`DROP TABLE IF EXISTS src; CREATE TABLE src (id int GENERATED ALWAYS AS IDENTITY, k %s); INSERT INTO src (k) VALUES %s`, typ, c.values))
 		s := openTestSource(t, Table(string(u), "src"))
 		st, chunks := cutAll(t, s, drover.Chunking{By: "k"})

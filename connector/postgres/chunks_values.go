@@ -34,12 +34,43 @@ func collated(c *column, expr string) string {
 	return expr + " COLLATE " + c.collation
 }
 
-// values cuts by the values that the column has. Their number of rows is counted on the way.
+// values cuts by the values that the column has. Their number of rows is estimated where an index lists them, else counted on the way.
 func (p *planner) values(c drover.Chunking) error {
 	by, err := chunkColumn(p.about, c.By)
 	if err != nil {
 		return err
 	}
+	keys, found, err := p.distinct(by)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return p.counted(by)
+	}
+	texts := make([]string, 0, len(keys))
+	for _, key := range keys {
+		if key != nil {
+			texts = append(texts, *key)
+		}
+	}
+	estimate, nulls, err := p.estimates(by, texts, true)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		n := nulls
+		if key != nil {
+			n = estimate(*key)
+		}
+		if ok, err := p.emitValue(by, key, n); err != nil || !ok {
+			return err
+		}
+	}
+	return nil
+}
+
+// counted cuts by the values of a column and counts their rows.
+func (p *planner) counted(by *column) error {
 	name := "q." + quote(by.name)
 	order := ""
 	if by.typ.ordered {
@@ -59,13 +90,7 @@ func (p *planner) values(c drover.Chunking) error {
 			return wrap(err, "list the values of "+by.name)
 		}
 		seen = true
-		b, text := bounds{By: by.name, Key: key}, ""
-		if key == nil {
-			b.Null, text = true, nullKey
-		} else {
-			text = shownKey(*key)
-		}
-		if ok, err := p.emit(b, text, n); err != nil || !ok {
+		if ok, err := p.emitValue(by, key, n); err != nil || !ok {
 			return err
 		}
 	}
@@ -77,6 +102,14 @@ func (p *planner) values(c drover.Chunking) error {
 		_, err = p.emit(bounds{}, wholeKey, 0)
 	}
 	return err
+}
+
+// emitValue yields the chunk of one value, nil for NULL.
+func (p *planner) emitValue(by *column, key *string, rows int64) (bool, error) {
+	if key == nil {
+		return p.emit(bounds{By: by.name, Null: true}, nullKey, rows)
+	}
+	return p.emit(bounds{By: by.name, Key: key}, shownKey(*key), rows)
 }
 
 // keyList cuts by the values that the user's query lists, made distinct under the column's type and collation.
@@ -111,7 +144,7 @@ func (p *planner) keyList(c drover.Chunking) error {
 	if err != nil {
 		return keysError(wrap(err, "chunk.keys"))
 	}
-	estimate, err := p.estimates(by, keys)
+	estimate, _, err := p.estimates(by, keys, false)
 	if err != nil {
 		return err
 	}
@@ -154,11 +187,11 @@ func shown(by *column) string {
 	return "v"
 }
 
-// estimates returns how many rows a value is likely to have, from the planner's statistics.
-func (p *planner) estimates(by *column, keys []string) (func(string) int64, error) {
+// estimates returns how many rows a value, and NULL, is likely to have, from the planner's statistics. all says that the column has just those values.
+func (p *planner) estimates(by *column, keys []string, all bool) (of func(string) int64, nulls int64, err error) {
 	t := p.about.table
-	if t == nil || t.rows <= 0 || len(keys) == 0 {
-		return func(string) int64 { return 0 }, nil
+	if t == nil || t.rows <= 0 {
+		return func(string) int64 { return 0 }, 0, nil
 	}
 	rows, err := p.conn.Query(p.ctx, `
 		SELECT `+shown(by)+`, f * $4::float8, CASE WHEN s.n_distinct < 0 THEN -s.n_distinct * $4::float8 ELSE s.n_distinct END, coalesce(s.null_frac, 0)
@@ -166,7 +199,7 @@ func (p *planner) estimates(by *column, keys []string) (func(string) int64, erro
 		WHERE s.schemaname = $1 AND s.tablename = $2 AND s.attname = $3
 		ORDER BY s.inherited DESC`, t.schema, t.name, by.name, float64(t.rows))
 	if err != nil {
-		return nil, wrap(err, "read the statistics of "+by.name)
+		return nil, 0, wrap(err, "read the statistics of "+by.name)
 	}
 	defer rows.Close()
 	common := map[string]int64{}
@@ -174,15 +207,16 @@ func (p *planner) estimates(by *column, keys []string) (func(string) int64, erro
 	for rows.Next() {
 		var value *string
 		var n, d *float64
-		var nulls float64
-		if err := rows.Scan(&value, &n, &d, &nulls); err != nil {
-			return nil, wrap(err, "read the statistics of "+by.name)
+		var null float64
+		if err := rows.Scan(&value, &n, &d, &null); err != nil {
+			return nil, 0, wrap(err, "read the statistics of "+by.name)
 		}
 		if len(common) == 0 {
-			rest -= nulls * float64(t.rows)
+			nulls = int64(null * float64(t.rows))
+			rest = float64(t.rows - nulls)
 		}
-		if d != nil && *d > 0 {
-			distinct = *d
+		if d != nil && !all {
+			distinct = max(*d, distinct)
 		}
 		if value != nil && n != nil {
 			if _, ok := common[*value]; !ok {
@@ -192,7 +226,7 @@ func (p *planner) estimates(by *column, keys []string) (func(string) int64, erro
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return nil, wrap(err, "read the statistics of "+by.name)
+		return nil, 0, wrap(err, "read the statistics of "+by.name)
 	}
 	each := int64(max(rest, 0) / max(distinct-float64(len(common)), 1))
 	return func(key string) int64 {
@@ -200,5 +234,5 @@ func (p *planner) estimates(by *column, keys []string) (func(string) int64, erro
 			return n
 		}
 		return each
-	}, nil
+	}, nulls, nil
 }
