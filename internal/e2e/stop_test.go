@@ -230,6 +230,9 @@ func TestTwoDrivers(t *testing.T) {
 	}
 	says(t, late.stderr, "--run", "--new")
 	allOnce(t, p)
+	if got := p.sql(t, `SELECT string_agg(state, ' ') FROM drover.run`); got != "finished" {
+		t.Errorf("after a run that was refused the ledger has runs that are %s", got)
+	}
 	p.sql(t, `ALTER TABLE clean DROP CONSTRAINT clean_pkey`)
 	p.must(t, "run", "job.yaml", "--run", "again")
 	if s := p.must(t, "run", "job.yaml", "--run", "again", "--json").summary(t); s.State != "finished" || s.Run != "again" {

@@ -28,16 +28,27 @@ type events struct {
 	peak    int64 // the highest memory of driver and workers together
 	stage   int
 	read    int64 // rows of the source that attempts of this process read
+	warned  map[string]bool
 }
 
 func newEvents(sink func(monitor.Event)) *events {
-	return &events{sink: sink, running: map[int64]protocol.Progress{}}
+	return &events{sink: sink, running: map[int64]protocol.Progress{}, warned: map[string]bool{}}
 }
 
 func (e *events) send(ev monitor.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.sink(ev)
+}
+
+// warnOnce sends a warning, unless it was sent before: what is tried again would say it again.
+func (e *events) warnOnce(text string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.warned[text] {
+		e.warned[text] = true
+		e.sink(monitor.Warning{Text: text})
+	}
 }
 
 // start takes over the state of the run as this process found it.

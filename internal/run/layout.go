@@ -113,7 +113,7 @@ func (r *runner) chooseLayout(ctx context.Context, d *doc, sample *Sample) error
 	if err != nil {
 		return err
 	}
-	layout, ok, err := Layout(ctx, r.bound, r.o.env(false), d.SourceState, sample, int64(slots))
+	layout, ok, err := Layout(ctx, r.bound, r.env(false), d.SourceState, sample, int64(slots))
 	if err != nil || !ok {
 		return err
 	}

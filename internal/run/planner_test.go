@@ -114,6 +114,18 @@ func TestASourceThatIsLostWhileARunIsPlannedIsPlannedAgain(t *testing.T) {
 	}
 }
 
+// TestAWarningOfAPlanIsToldOnce, although it is planned again.
+func TestAWarningOfAPlanIsToldOnce(t *testing.T) {
+	var told []monitor.Event
+	r := &runner{events: newEvents(func(e monitor.Event) { told = append(told, e) })}
+	for range 2 {
+		r.env(false).Warn("%s has no index", "raw")
+	}
+	if !slices.Equal(told, []monitor.Event{monitor.Warning{Text: "raw has no index"}}) {
+		t.Errorf("told %+v", told)
+	}
+}
+
 // TestARunThatCouldNotBePlannedLeavesNothingInTheLedger: nobody can go on with it, so nobody needs to see it.
 func TestARunThatCouldNotBePlannedLeavesNothingInTheLedger(t *testing.T) {
 	refused := drover.Errorf(drover.Refused, "no")

@@ -146,7 +146,7 @@ func Run(ctx context.Context, o Options) (_ Summary, err error) {
 	}
 	unfinished := found.UID != "" && found.State != ledger.Finished && found.State != ledger.Abandoned
 	err = r.patiently(ctx, theEnds, fresh, func() (err error) {
-		r.bound, err = bind.Bind(ctx, o.Registry, o.Job, o.env(unfinished))
+		r.bound, err = bind.Bind(ctx, o.Registry, o.Job, r.env(unfinished))
 		return err
 	})
 	if err != nil {
@@ -362,10 +362,11 @@ func (s Summary) Failed() bool {
 }
 
 // env is what the driver's connectors may use. resume says that an unfinished run of the job exists.
-func (o Options) env(resume bool) connector.Env {
+func (r *runner) env(resume bool) connector.Env {
+	o := r.o
 	return connector.Env{
 		Timezone: o.Job.Timezone, TempDir: o.TempDir, Application: "drover/driver",
-		Warn:        func(format string, args ...any) { o.Events(monitor.Warning{Text: fmt.Sprintf(format, args...)}) },
+		Warn:        func(format string, args ...any) { r.events.warnOnce(fmt.Sprintf(format, args...)) },
 		Connections: o.Job.Limits.SourceConnections, Resume: resume,
 		Memory: o.Memory, // while the driver plans, no worker runs
 	}
