@@ -232,6 +232,9 @@ func (c *Child) askFunction(ctx context.Context, calls []called, rows *given, fi
 // startTimeout is how long Python may take to start: importing the largest libraries from a slow disk, on a machine that has no time for it.
 const startTimeout = 5 * time.Minute
 
+// stopTimeout is how long a process may be stopped by a signal until it is ended, as a silent worker is.
+const stopTimeout = 10 * time.Second
+
 // launch starts a process and has it load the function.
 func (c *Child) launch(ctx context.Context) error {
 	_, err := c.load(ctx, nil, false)
@@ -263,6 +266,7 @@ func (c *Child) load(ctx context.Context, requirements []string, inspect bool) (
 	if err != nil {
 		return Info{}, drover.Errorf(drover.Refused, "%s: %w", o.Spec.Function, err)
 	}
+	c.process.stopTimeout = cmp.Or(o.StopTimeout, stopTimeout)
 	c.pid.Store(int64(c.process.cmd.Process.Pid))
 	r, _, err := c.ask(ctx, request{Hello: &hello{
 		Dir: dir, Function: o.Spec.Function, Frame: o.Spec.Frame, DTypes: o.Spec.DTypes, Input: input, Output: output, Rejects: o.Rejects, NotNull: notNull(o.Input), Narrow: narrowed(o.Narrow),
@@ -301,6 +305,9 @@ func (c *Child) ask(ctx context.Context, message request, file *os.File) (reply,
 		return reply{}, nil, e.WithHint("see what it waits for, make the chunks smaller, or raise limits.chunk_timeout")
 	case errors.Is(err, context.Canceled):
 		return reply{}, nil, &drover.Error{Kind: drover.Interrupted, Message: name + " was interrupted", Cause: err}
+	case errors.Is(err, errStopped):
+		e := drover.Errorf(drover.Lost, "%s: the Python process was stopped by a signal, and was ended", name)
+		return reply{}, nil, e.WithHint("another one takes its place")
 	case crashed:
 		e := drover.Errorf(drover.Lost, "%s: the Python process died (%s)", name, p.how())
 		return reply{}, nil, e.WithHint("a crash costs one attempt; see the run's log for what it printed last")

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +24,9 @@ type process struct {
 	woken  int           // becomes readable when a waiting exchange must look up
 	waker  int           // the other end of woken
 	done   chan struct{} // closed once the child was waited for
+
+	// stopTimeout is how long it may be stopped by a signal.
+	stopTimeout time.Duration
 
 	over  atomic.Bool // as done, for exchange
 	line  []byte      // the beginning of a line that is not yet whole

@@ -49,17 +49,27 @@ func children(parent int) []int {
 		if err != nil {
 			continue
 		}
-		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
-		if err != nil {
-			continue
-		}
-		// The name is in parentheses and may hold anything.
-		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-		if len(fields) > 1 && string(fields[1]) == strconv.Itoa(parent) {
+		if fields := status(pid); len(fields) > 1 && string(fields[1]) == strconv.Itoa(parent) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// stopped says whether a signal has stopped the process (proc(5), stat: T).
+func (p *process) stopped() bool {
+	fields := status(p.cmd.Process.Pid)
+	return len(fields) > 0 && string(fields[0]) == "T"
+}
+
+// status returns the fields of a process's stat from its state on; nil where there is no such process.
+func status(pid int) [][]byte {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return nil
+	}
+	// The name is in parentheses and may hold anything.
+	return bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 }
 
 // private returns the bytes of a process's memory that are its own (proc(5), statm).

@@ -62,8 +62,8 @@ type Options struct {
 	// is an error.
 	Rejects bool
 	// Timeout is how long the function may take for one chunk; 0 means for ever. StartTimeout is how long a process may take to start and to load
-	// the function; 0 means 5 minutes.
-	Timeout, StartTimeout time.Duration
+	// the function; 0 means 5 minutes. StopTimeout is how long it may be stopped by a signal; 0 means 10 seconds.
+	Timeout, StartTimeout, StopTimeout time.Duration
 	// Log receives each line of what the child's processes print, with the key of the chunk that was called for; it is called while Call runs.
 	Log func(chunk, line string)
 	// Memory is the worker's share in bytes; 0 means no bound.

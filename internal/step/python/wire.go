@@ -89,8 +89,14 @@ const maxReply = 16 << 20
 // errGone says that the child's end of the socket is closed, or that the child has ended.
 var errGone = errors.New("the Python process is gone")
 
+// errStopped says that the child has been stopped by a signal for too long.
+var errStopped = errors.New("the Python process was stopped")
+
+// stopLooks is how often in that time the child is looked at: a machine that was asleep itself has not looked.
+const stopLooks = 10
+
 // exchange sends a message, with a file beside it if it is not nil, and waits for the answer and the file beside that. While it waits, it passes
-// on what the child prints. It returns errGone where the child ends first, and ctx's error.
+// on what the child prints. It returns errGone where the child ends first, errStopped where it is stopped, and ctx's error.
 //
 // One goroutine does it all: what the child had printed when it answered is then known to have been read.
 func (p *process) exchange(ctx context.Context, message any, file *os.File) (reply, *os.File, error) {
@@ -112,6 +118,7 @@ func (p *process) exchange(ctx context.Context, message any, file *os.File) (rep
 	}()
 	var in incoming
 	defer in.close()
+	stopped := 0
 	for {
 		if err := ctx.Err(); err != nil {
 			return reply{}, nil, err
@@ -124,13 +131,21 @@ func (p *process) exchange(ctx context.Context, message any, file *os.File) (rep
 		if p.output < 0 {
 			ready[1].Events = 0
 		}
-		wait := -1
+		wait := int(p.stopTimeout.Milliseconds() / stopLooks)
 		over := p.over.Load()
 		if over {
 			wait = 0
 		}
-		if _, err := unix.Poll(ready, wait); err != nil && !errors.Is(err, unix.EINTR) {
+		n, err := unix.Poll(ready, wait)
+		switch {
+		case err != nil && !errors.Is(err, unix.EINTR):
 			return reply{}, nil, fmt.Errorf("wait for Python: %w", err)
+		case n > 0 || err == nil && !p.stopped():
+			stopped = 0
+		case err == nil:
+			if stopped++; stopped == stopLooks {
+				return reply{}, nil, errStopped
+			}
 		}
 		if ready[1].Revents != 0 {
 			p.readOutput()
