@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -154,7 +155,7 @@ func (e *Engine) take(more bool) (*process, error) {
 	}
 	e.count++
 	dir := filepath.Join(e.opt.TempDir, machine.Scratch("worker", e.count))
-	p, err := startProcess(e.spawn, e.opt.Command, dir)
+	p, err := startProcess(e.spawn, e.opt.Command, dir, max(1, runtime.GOMAXPROCS(0)/max(e.opt.Workers, 1)))
 	if err == nil {
 		e.live++
 	}

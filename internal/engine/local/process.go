@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,13 +32,16 @@ type process struct {
 	waited sync.Once
 }
 
-func startProcess(s *spawner, command []string, dir string) (*process, error) {
+// startProcess starts a worker that runs Go on so many cores at once, which are its share of the machine's: with more than that, the workers' schedulers
+// are in each other's way.
+func startProcess(s *spawner, command []string, dir string, cores int) (*process, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, drover.Errorf(drover.Refused, "create a worker's scratch directory: %w", err)
 	}
 	p := &process{dir: dir, stderr: &tail{}}
 	args := append(append([]string(nil), command[1:]...), dir)
 	p.cmd = exec.Command(command[0], args...)
+	p.cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(cores))
 	p.cmd.Stderr = p.stderr
 	p.cmd.SysProcAttr = ownGroup()
 	var out io.ReadCloser
