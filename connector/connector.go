@@ -123,6 +123,13 @@ type Relation interface {
 	Close() error
 }
 
+// Grouper is a Relation that yields the rows of one chunk after those of another at less cost than a sort of them, and in memory that does not
+// depend on how many there are. It is optional.
+type Grouper interface {
+	// Grouped is All in the order of the chunks.
+	Grouped() string
+}
+
 // Source reads one table, query or set of files. Methods may be called concurrently unless they say otherwise.
 type Source interface {
 	// Schema returns the columns that the source yields.

@@ -178,7 +178,11 @@ func (r *relation) give(conn *pgx.Conn, err error) {
 // stream starts to read the given columns (indexes of the schema) of the given chunks. The columns are the first fields of the
 // tuples, in their order.
 func (r *relation) stream(columns, chunks []int) (*stream, error) {
-	f, err := r.feed(columns, chunks)
+	return r.streamOf(r.feed, columns, chunks)
+}
+
+func (r *relation) streamOf(from feeder, columns, chunks []int) (*stream, error) {
+	f, err := from(columns, chunks)
 	if err != nil {
 		return nil, err
 	}
@@ -256,18 +260,21 @@ func (r *relation) Recount() {
 // All implements connector.Relation.
 func (r *relation) All() string {
 	if r.all == "" {
-		r.all = r.register(r.everyChunk())
+		r.all = r.register(r.everyChunk(), r.feed)
 	}
 	return r.all
 }
 
 // Chunk implements connector.Relation.
-func (r *relation) Chunk(i int) string { return r.register([]int{i}) }
+func (r *relation) Chunk(i int) string { return r.register([]int{i}, r.feed) }
+
+// feeder is feed, or like it.
+type feeder = func(columns, chunks []int) (feed, error)
 
 // register makes chunks readable in the session.
-func (r *relation) register(chunks []int) string {
+func (r *relation) register(chunks []int, from feeder) string {
 	name, remove, err := r.session.AddScan(r.scanned(), func() (duck.Filler, error) {
-		sc := &scan{rel: r, chunks: chunks}
+		sc := &scan{rel: r, chunks: chunks, from: from}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.scans = append(r.scans, sc)

@@ -12,6 +12,7 @@ import (
 type scan struct {
 	rel    *relation
 	chunks []int
+	from   feeder
 
 	stream *stream
 	ended  bool
@@ -73,7 +74,7 @@ func (sc *scan) start(projection []int) error {
 		columns = append(columns, c)
 	}
 	var err error
-	sc.stream, err = sc.rel.stream(columns, sc.chunks)
+	sc.stream, err = sc.rel.streamOf(sc.from, columns, sc.chunks)
 	return err
 }
 

@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	// A batch ends with the chunk that brings it to leastRows rows or mostBytes bytes. As long as the function is done with it in less than
-	// quick, the next may have twice as many rows, up to mostRows; after one that has taken longer than slow, half as many.
+	// A batch has at most so many rows and bytes, but for a chunk that has more. As long as the function is done with it in less than quick,
+	// the next may have twice as many rows as leastRows, up to mostRows; after one that has taken longer than slow, half as many.
 	leastRows = 4 << 10
-	mostRows  = 32 << 10
-	mostBytes = 8 << 20
+	mostRows  = 16 << 10
+	mostBytes = 4 << 20
 	quick     = time.Second / 4
 	slow      = time.Second
 )
@@ -63,7 +63,7 @@ func (b *batches) start() error {
 	r := b.runner
 	if b.sorted == nil {
 		var err error
-		if b.sorted, err = r.sort(b.ctx, b.source.All()); err != nil {
+		if b.sorted, err = r.sort(b.ctx, b.source); err != nil {
 			return err
 		}
 	}
@@ -143,7 +143,7 @@ func (b *batch) read() (duck.Chunk, int, int, error) { return b.relation.sorted.
 func (b *batch) wants(chunk int) bool {
 	last := len(b.parts) - 1
 	if last < 0 || b.parts[last].chunk != chunk {
-		if b.count >= b.most || b.bytes >= mostBytes {
+		if last >= 0 && (b.count+max(1, int(b.relation.chunks[chunk].Rows)) > b.most || b.bytes >= mostBytes) {
 			return false
 		}
 		b.parts, last = append(b.parts, part{chunk: chunk}), last+1

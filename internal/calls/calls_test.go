@@ -204,6 +204,34 @@ func TestChunksHandedOverTogetherAreCalledForOneByOne(t *testing.T) {
 	}
 }
 
+// ordered is a source that yields its rows in the order of its chunks, or says so.
+type ordered struct {
+	table
+	by string
+}
+
+func (o *ordered) Grouped() string { return "(SELECT * FROM t ORDER BY " + o.by + ")" }
+
+func TestASourceThatPutsItsRowsInOrderIsNotSorted(t *testing.T) {
+	in, out := open(t), open(t)
+	all := chunks(t, in, 5, 0, 5000, 1)
+	r := runner(t, in, Env{}, call(t, in, 0, "count", columns, counted))
+	l := r.Over(t.Context(), out, &ordered{by: step.Tag}, all)
+	if got := texts(t, out, "SELECT "+step.Tag+", rows FROM "+l.All()+" ORDER BY 1"); got != "0:5 2:5000 3:1" {
+		t.Error(got)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	l = r.Over(t.Context(), out, &ordered{by: "n"}, all)
+	if _, err := out.Texts(t.Context(), "SELECT * FROM "+l.All()); err == nil || !strings.Contains(err.Error(), "not in the order of its chunks") {
+		t.Error(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestFunctionsFollowEachOther(t *testing.T) {
 	in, out := open(t), open(t)
 	all := chunks(t, in, 3000, 0, 7)

@@ -166,7 +166,7 @@ func (l *relation) first(i int, together bool) (*rows, error) {
 	}
 	if l.sorted == nil {
 		var err error
-		if l.sorted, err = r.sort(l.ctx, l.source.All()); err != nil {
+		if l.sorted, err = r.sort(l.ctx, l.source); err != nil {
 			return nil, err
 		}
 	}

@@ -2,6 +2,7 @@ package calls
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/duck"
 	"github.com/droverdata/drover/internal/step"
 )
@@ -108,18 +110,27 @@ func (r *rows) Next() bool {
 }
 
 // sorted hands out the rows of a task's chunks one chunk after the other, all read in one pass: a source may read its chunks together faster than
-// each by itself. DuckDB sorts them by chunk, on disk where memory is short.
+// each by itself. Where the source does not put them in this order, DuckDB sorts them, on disk where memory is short.
 type sorted struct {
 	result *duck.Rows
 	// current is the chunk that is read, with the chunk of the task that each of its rows belongs to, and at the next row. It is empty at the end.
 	current duck.Chunk
 	tags    []int64
 	at      int
+	last    int64 // the chunk of the last of them
 	ended   bool
 }
 
-func (r *Runner) sort(ctx context.Context, source string) (*sorted, error) {
-	result, err := r.session.Query(ctx, "SELECT * FROM ("+r.calls[0].Before.Over(source)+") ORDER BY "+step.Tag)
+// sort starts to read a task's rows in the order of its chunks.
+func (r *Runner) sort(ctx context.Context, source connector.Relation) (*sorted, error) {
+	before := r.calls[0].Before
+	query := ""
+	if g, ok := source.(connector.Grouper); ok {
+		query = before.Over(g.Grouped()) // row by row, and so in the same order
+	} else {
+		query = "SELECT * FROM (" + before.Over(source.All()) + ") ORDER BY " + step.Tag
+	}
+	result, err := r.session.Query(ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +151,10 @@ func (s *sorted) while(wanted func(chunk int) bool) (c duck.Chunk, from, to int,
 		s.tags, s.at, s.ended = nil, 0, s.current.Rows() == 0
 		if !s.ended {
 			s.tags = duck.Data[int64](s.current.Vector(s.current.Columns() - 1))[:s.current.Rows()]
+			if !slices.IsSorted(s.tags) || s.tags[0] < s.last {
+				return s.current, 0, 0, errors.New("the rows of a task are not in the order of its chunks")
+			}
+			s.last = s.tags[len(s.tags)-1]
 		}
 	}
 	from = s.at
