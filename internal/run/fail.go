@@ -123,7 +123,7 @@ func (p *pool) stuck(task ledger.Task, e *drover.Error) bool {
 	over := p.inVain >= p.attempts()*p.slots+p.slots
 	if away {
 		over = over && now.Sub(p.vainSince) >= outage
-		p.rests = now.Add(backoff(p.inVain / p.slots))
+		p.rests = now.Add(min(backoff(p.inVain/p.slots), pause))
 	}
 	p.mu.Unlock()
 	switch {

@@ -218,7 +218,10 @@ func (r *runner) all(ctx context.Context) (Summary, error) {
 	}
 	// The summary is owed to the user also after an interruption.
 	summary, sumErr := r.summary(context.WithoutCancel(ctx), drover.KindOf(err) == drover.Interrupted)
-	return summary, errors.Join(err, sumErr)
+	if err != nil {
+		return summary, err // which may be why there is no summary
+	}
+	return summary, sumErr
 }
 
 // throwAway removes what a run staged that did not finish and that nobody will resume.

@@ -14,7 +14,7 @@ import (
 const (
 	// collisions is how often a transaction runs that others keep failing.
 	collisions = 10
-	// outage is how long an open ledger's server may be away: restarts and fail-overs take less.
+	// outage is how long an open ledger's server may be away, for all calls together: restarts and fail-overs take less.
 	outage = time.Minute
 	// unnoticed is how long it may be away before anybody is told.
 	unnoticed = time.Second
@@ -24,7 +24,6 @@ const (
 
 // again runs do until it succeeds, fails for good, or the server has been away for too long. Its error has a Kind where a caller can decide on it.
 func (d *database) again(ctx context.Context, do func() error) error {
-	var away time.Time // since when the server is
 	for try := 0; ; try++ {
 		err := do()
 		if err == nil {
@@ -40,13 +39,9 @@ func (d *database) again(ctx context.Context, do func() error) error {
 		case retryable(err) && try < collisions:
 			delay = time.Duration(try+1) * rand.N(10*time.Millisecond)
 		case gone(explained):
-			if away.IsZero() {
-				away = time.Now()
-			}
-			if time.Since(away) >= d.patience {
+			if !d.absence.note(explained, d.patience) {
 				return explained
 			}
-			d.absence.note(explained, away.Add(d.patience))
 			delay = rand.N(min(maxDelay, baseDelay<<min(try, 10)))
 		default:
 			return explained
@@ -63,25 +58,32 @@ func (d *database) again(ctx context.Context, do func() error) error {
 type absence struct {
 	tell func(ledger.Absence) // nil: nobody wants to know
 
-	mu    sync.Mutex
-	since time.Time // zero while the server is there
-	told  bool
+	mu          sync.Mutex
+	since, last time.Time // that a call found it so first, and last; since is zero while the server is there
+	told        bool
 }
 
 // Watch implements ledger.Watcher.
 func (d *database) Watch(tell func(ledger.Absence)) { d.absence.tell = tell }
 
-// note says that a call found the server away, and will go on to try until then.
-func (a *absence) note(cause error, until time.Time) {
+// note says that a call found the server away, and returns whether it goes on to try: whoever does gives up when all the others do.
+func (a *absence) note(cause error, patience time.Duration) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.since.IsZero() {
-		a.since = time.Now()
+	now := time.Now()
+	if a.since.IsZero() || now.Sub(a.last) > outage { // nobody has asked since then
+		a.since, a.told = now, false
+	}
+	a.last = now
+	until := a.since.Add(patience)
+	if !now.Before(until) {
+		return false
 	}
 	if a.tell != nil && !a.told && time.Since(a.since) >= unnoticed {
 		a.told = true
 		a.tell(ledger.Absence{Cause: cause, Until: until})
 	}
+	return true
 }
 
 // end says that a call found it there.

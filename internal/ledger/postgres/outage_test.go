@@ -1,0 +1,72 @@
+package postgres
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/ledger/sqlstore"
+	"github.com/droverdata/drover/internal/pgtest"
+)
+
+// TestAnOutageIsOneForAllCalls: those that begin when others have given up do not wait once more.
+func TestAnOutageIsOneForAllCalls(t *testing.T) {
+	s, err := pgtest.Start(t.Context(), "", pgtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	config, name, err := parse(s.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dials atomic.Int64
+	dial := config.ConnConfig.DialFunc
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dials.Add(1)
+		return dial(ctx, network, addr)
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDatabase(pool, config.ConnConfig, name)
+	defer d.Close() //nolint:errcheck // it returns nil
+	if err := d.prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l := sqlstore.New(d)
+	d.patience = 2 * time.Second
+	if err := s.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	pool.Reset() // what is idle would be found lost before it dials
+	var tries [2]int64
+	for i := range tries {
+		dials.Store(0)
+		if _, err := l.Runs(t.Context(), 1); drover.KindOf(err) != drover.Unreachable {
+			t.Error(err)
+		}
+		tries[i] = dials.Load()
+	}
+	if tries[0] < 2 || tries[1] != 1 {
+		t.Errorf("the calls tried %d times", tries)
+	}
+	// An outage of which nothing was heard for long is another one.
+	d.absence.mu.Lock()
+	d.absence.last = time.Now().Add(-time.Hour)
+	d.absence.mu.Unlock()
+	dials.Store(0)
+	if _, err := l.Runs(t.Context(), 1); drover.KindOf(err) != drover.Unreachable || dials.Load() < 2 {
+		t.Errorf("later it is tried %d times: %v", dials.Load(), err)
+	}
+}
