@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -76,10 +77,19 @@ func csvHead(ctx context.Context, store storage.Store, path, said string, header
 	}
 	in := csv.NewReader(bytes.NewReader(line))
 	in.Comma, in.FieldsPerRecord = rune(delimiter[0]), -1
+	if bytes.HasPrefix(line, []byte("\n")) || bytes.HasPrefix(line, []byte("\r\n")) {
+		return "", nil, drover.Errorf(drover.Refused, "the first line of %s is empty", path).WithHint("remove the empty lines: the first line holds the columns' names")
+	}
 	names, err := in.Read()
-	if err != nil || bytes.HasPrefix(line, []byte("\n")) || bytes.HasPrefix(line, []byte("\r\n")) {
-		return "", nil, drover.Errorf(drover.Refused, "the first line of %s is no line of CSV: %w", path, errors.Join(err)).
+	if err != nil {
+		return "", nil, drover.Errorf(drover.Refused, "the first line of %s is no line of CSV: %w", path, err).
 			WithHint("the first line holds the columns' names, quoted with \" where they need it")
+	}
+	// DuckDB takes the first break that it meets for the end of all lines, be it inside a name: where the lines end otherwise it skips every row.
+	if head := line[:in.InputOffset()]; header && bytes.Contains(head, []byte("\r\n")) && bytes.Count(head, []byte("\n")) > bytes.Count(head, []byte("\r\n")) {
+		name := names[slices.IndexFunc(names, func(n string) bool { return strings.Contains(n, "\n") })]
+		return "", nil, drover.Errorf(drover.Refused, "the column %q of %s has a line break in its name that is not the one at the end of the lines", name, path).
+			WithHint("rename the column in the file, or write both line breaks alike")
 	}
 	var sh shape
 	for i, name := range names {

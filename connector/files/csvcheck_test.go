@@ -2,6 +2,7 @@ package files
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -93,4 +94,36 @@ func TestTypesThatAJobDeclaresAreChecked(t *testing.T) {
 	parquetFile(t, dir+"/p/1.parquet", "SELECT 1 AS zip")
 	_, err = read(t, &Source{Path: drover.Strings{dir + "/p"}, Types: spec.Types}, drover.Chunking{})
 	wantError(t, err, drover.Invalid, "types is for csv files")
+}
+
+// DuckDB takes the line break inside a name for how the file's lines end, and then reads not one row, without an error.
+func TestANameWithAnotherLineBreakThanTheLinesEndIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"windows.csv": "id,\"a\nb\"\r\n1,2\r\n3,4\r\n",
+		"unix.csv":    "id,\"a\r\nb\"\n1,2\n3,4\n",
+	} {
+		path := filepath.Join(dir, name)
+		write(t, path, content)
+		_, err := read(t, &Source{Path: drover.Strings{path}}, drover.Chunking{})
+		wantError(t, err, drover.Refused, path, `"a\nb"`, "rename")
+	}
+	for name, content := range map[string]string{
+		"windows-alike.csv": "id,\"a\r\nb\"\r\n1,2\r\n3,4\r\n",
+		"unix-alike.csv":    "id,\"a\nb\"\n1,2\n3,4\n",
+	} {
+		path := filepath.Join(dir, name)
+		write(t, path, content)
+		want(t, name, mustRead(t, &Source{Path: drover.Strings{path}}, drover.Chunking{}).rows(t), "1|2\n3|4")
+	}
+}
+
+func TestAnEmptyFirstLineOfACSVFileIsRefusedInWords(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.csv")
+	write(t, path, "\nid,v\n1,2\n")
+	_, err := read(t, &Source{Path: drover.Strings{path}}, drover.Chunking{})
+	wantError(t, err, drover.Refused, path+" is empty")
+	if strings.Contains(err.Error(), "%!") {
+		t.Error(err)
+	}
 }
