@@ -295,26 +295,16 @@ func (p *planner) ranges(c drover.Chunking) error {
 		if err != nil {
 			return err
 		}
-		sql := fmt.Sprintf("SELECT array_to_json(ARRAY[%s])::text FROM %s%s ORDER BY %s OFFSET %d LIMIT 1",
-			strings.Join(texts, ", "), p.src.from(p.about), where, strings.Join(quoteQ(key), ", "), step-1)
-		upto, err := p.one(sql)
+		// The last range has no end: what is inserted behind it meanwhile belongs to it. So a range is the last one where no row is behind it. The
+		// ORDER BY makes Postgres take that row from the index too: for EXISTS it would read the table from its beginning.
+		ends, err := p.keys(fmt.Sprintf("SELECT array_to_json(ARRAY[%s])::text FROM %s%s ORDER BY %s OFFSET %d LIMIT 2",
+			strings.Join(texts, ", "), p.src.from(p.about), where, strings.Join(quoteQ(key), ", "), step-1))
 		if err != nil {
 			return err
 		}
-		// The last range has no end: what is inserted behind it meanwhile belongs to it. So a range is the last one only when no row is
-		// behind it, which the next step would find out at the cost of an empty chunk.
-		if upto != nil {
-			where, err := bounds{Columns: key, After: upto}.where(p.about)
-			if err != nil {
-				return err
-			}
-			var more bool
-			if err := p.conn.QueryRow(p.ctx, "SELECT EXISTS (SELECT FROM "+p.src.from(p.about)+where+")").Scan(&more); err != nil {
-				return wrap(err, "cut "+t.name+" by its key")
-			}
-			if !more {
-				upto = nil
-			}
+		var upto []string
+		if len(ends) == 2 {
+			upto = ends[0]
 		}
 		b := bounds{Columns: key, After: after, Upto: upto}
 		ok, err := p.emit(b, rangeKey(after, upto), step)
@@ -327,6 +317,15 @@ func (p *planner) ranges(c drover.Chunking) error {
 
 // one returns the JSON array of texts that sql selects, or nil for no row.
 func (p *planner) one(sql string) ([]string, error) {
+	keys, err := p.keys(sql)
+	if len(keys) == 0 {
+		return nil, err
+	}
+	return keys[0], nil
+}
+
+// keys returns the JSON arrays of texts that sql selects.
+func (p *planner) keys(sql string) ([][]string, error) {
 	rows, err := p.conn.Query(p.ctx, sql)
 	if err != nil {
 		return nil, wrap(err, "cut "+p.about.table.name+" by its key")
@@ -335,14 +334,13 @@ func (p *planner) one(sql string) ([]string, error) {
 	if err != nil {
 		return nil, wrap(err, "cut "+p.about.table.name+" by its key")
 	}
-	if len(texts) == 0 {
-		return nil, nil
+	keys := make([][]string, len(texts))
+	for i, text := range texts {
+		if err := json.Unmarshal([]byte(text), &keys[i]); err != nil {
+			return nil, fmt.Errorf("read a key of %s: %w", p.about.table.name, err)
+		}
 	}
-	var values []string
-	if err := json.Unmarshal([]byte(texts[0]), &values); err != nil {
-		return nil, fmt.Errorf("read a key of %s: %w", p.about.table.name, err)
-	}
-	return values, nil
+	return keys, nil
 }
 
 // rangeKey names a range: "(100,200]", "(100,)" for the last, "(,)" for all.

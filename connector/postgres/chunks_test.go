@@ -204,37 +204,6 @@ func TestKeyListIsDistinctUnderTheColumnsTypeAndOthersHoldTheRest(t *testing.T) 
 	}
 }
 
-func TestRangesOfTheKeyCoverEveryRowOnce(t *testing.T) {
-	u, conn := database(t, `CREATE TABLE one (id bigint PRIMARY KEY); INSERT INTO one SELECT g FROM generate_series(1, 1000) g;
-		CREATE TABLE two (id bigint, a text COLLATE "en-x-icu" NOT NULL, b int NOT NULL, PRIMARY KEY (a, b));
-		INSERT INTO two SELECT g, chr(65 + g % 7) || chr(97 + g % 5), g FROM generate_series(1, 1000) g;
-		CREATE TABLE "Mixed Case" (id bigint, "The ""Key""" uuid PRIMARY KEY);
-		INSERT INTO "Mixed Case" SELECT g, md5(g::text)::uuid FROM generate_series(1, 1000) g;
-		CREATE TABLE parted (id bigint PRIMARY KEY, v int) PARTITION BY RANGE (id);
-		CREATE TABLE parted1 PARTITION OF parted FOR VALUES FROM (0) TO (500); CREATE TABLE parted2 PARTITION OF parted DEFAULT;
-		INSERT INTO parted SELECT g FROM generate_series(1, 1000) g;
-		CREATE TABLE empty (id bigint PRIMARY KEY)`)
-	session := newSession(t)
-	for name, n := range map[string]int64{"one": 1000, "public.two": 1000, `"Mixed Case"`: 1000, "parted": 1000, "empty": 0} {
-		s := openTestSource(t, Table(string(u), name))
-		for _, step := range []int64{1000, 333, 500, 7} {
-			st, chunks := cutAll(t, s, drover.Chunking{Rows: step})
-			if want := max((n+step-1)/step, 1); int64(len(chunks)) != want {
-				t.Errorf("%s by %d: %d chunks of %d: %q", name, step, len(chunks), want, keys(chunks))
-			}
-			covers(t, readChunks(t, s, session, st, chunks), n)
-		}
-	}
-	// What is inserted behind the end meanwhile belongs to the last range.
-	s := openTestSource(t, Table(string(u), "one"))
-	st, chunks := cutAll(t, s, drover.Chunking{Rows: 100})
-	execSQL(t, conn, "INSERT INTO one VALUES (1001)")
-	covers(t, readChunks(t, s, session, st, chunks), 1001)
-	if got := chunks[1].Key + chunks[9].Key; got != "(100,200](900,)" {
-		t.Error(got)
-	}
-}
-
 func TestPagesAreReadUnderOneSnapshotAndAResumeWithoutItIsRefused(t *testing.T) {
 	u, conn := database(t, `CREATE TABLE src (id bigint, pad text); INSERT INTO src SELECT g, repeat('x', 500) FROM generate_series(1, 5000) g; ANALYZE src`)
 	session := newSession(t)
