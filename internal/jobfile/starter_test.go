@@ -11,6 +11,7 @@ import (
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector/files"
 	"github.com/droverdata/drover/connector/postgres"
+	"github.com/droverdata/drover/internal/pgurl"
 )
 
 func TestStarter(t *testing.T) {
@@ -83,7 +84,7 @@ func uncommented(text string) map[string]string {
 func TestStarterWithAnyNames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		path := rapid.String().Filter(func(s string) bool {
-			return strings.TrimSpace(s) != "" && !strings.Contains(s, "://")
+			return strings.TrimSpace(s) != "" && !strings.Contains(s, "://") && pgurl.Of(s) == pgurl.Path // init refuses what resembles a URL
 		}).Draw(t, "path")
 		column := rapid.StringN(1, 20, -1).Draw(t, "column")
 		text, err := Starter(rapid.String().Draw(t, "name"), files.In(path), drover.Schema{{Name: column, Type: "BIGINT"}}, nil)

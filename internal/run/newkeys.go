@@ -33,7 +33,11 @@ func (r *runner) loadedKeys(ctx context.Context) (_ *Loaded, err error) {
 	if !r.o.Job.Frame.Chunk.NewKeys {
 		return nil, nil // nil has loaded none
 	}
-	l, err := r.o.OpenPast(ctx)
+	var l ledger.Ledger
+	err = r.patiently(ctx, theLedger, fresh, func() (err error) {
+		l, err = r.o.OpenPast(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
