@@ -111,7 +111,10 @@ func (s *source) Begin(ctx context.Context, c drover.Chunking, prior json.RawMes
 		if err != nil {
 			return nil, (&relation{snapshot: st.Snapshot}).explainSnapshot(err)
 		}
-		if s.slots != nil {
+		s.mu.Lock()
+		held := s.holder != nil // by whom it ends
+		s.mu.Unlock()
+		if held || s.slots != nil {
 			s.end(ctx, conn) // who planned the run keeps its snapshot; the few connections are for tasks
 		} else {
 			s.hold(conn)
@@ -177,15 +180,11 @@ func (s *source) beginSpool(ctx context.Context, d *description, c drover.Chunki
 	return s.makeSpool(ctx, d, c, path)
 }
 
-// hold keeps a transaction open until Close.
+// hold keeps a transaction open until letGo.
 func (s *source) hold(conn *pgx.Conn) {
 	s.mu.Lock()
-	old := s.holder
+	defer s.mu.Unlock()
 	s.holder = conn
-	s.mu.Unlock()
-	if old != nil {
-		closeConn(old)
-	}
 }
 
 // Chunks implements connector.Source.

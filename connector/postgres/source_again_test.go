@@ -43,3 +43,19 @@ func TestASourceThatIsPlannedAgainLetsGoOfItsFirstBeginning(t *testing.T) {
 		t.Errorf("%d files of one spool: %v %v", len(left), left, err)
 	}
 }
+
+// TestAPlannerThatJoinsItsOwnRunKeepsItsSnapshot: the answer that the run is open may be lost. A snapshot ends with the transaction that has exported it.
+func TestAPlannerThatJoinsItsOwnRunKeepsItsSnapshot(t *testing.T) {
+	u, _ := database(t, "CREATE TABLE t (id bigint); INSERT INTO t SELECT generate_series(1, 10000); ANALYZE t")
+	pages := drover.Chunking{Rows: 1000}
+	s := openTestSource(t, Table(string(u), "t"))
+	st, chunks := cutAll(t, s, pages)
+	for range 2 {
+		if _, err := s.Begin(t.Context(), pages, st); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(readChunks(t, openTestSource(t, Table(string(u), "t")), newSession(t), st, chunks)); n != len(chunks) || n < 2 {
+		t.Errorf("%d of %d chunks", n, len(chunks))
+	}
+}

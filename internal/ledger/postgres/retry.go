@@ -40,7 +40,7 @@ func (d *database) again(ctx context.Context, do func() error) error {
 			delay = time.Duration(try+1) * rand.N(10*time.Millisecond)
 		case gone(explained):
 			if !d.absence.note(explained, d.patience) {
-				return explained
+				return d.waited(explained)
 			}
 			delay = rand.N(min(maxDelay, baseDelay<<min(try, 10)))
 		default:
@@ -52,6 +52,17 @@ func (d *database) again(ctx context.Context, do func() error) error {
 		case <-time.After(delay):
 		}
 	}
+}
+
+// waited says what to do next about a server that was there, and waited for in vain.
+func (d *database) waited(err error) error {
+	e, ok := errors.AsType[*drover.Error](err)
+	if !ok || d.patience == 0 {
+		return err
+	}
+	again := *e
+	again.Hint = "run the same command again once the ledger's server is back"
+	return &again
 }
 
 // absence is a time in which the server is away, as all calls find it together.
