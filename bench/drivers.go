@@ -140,7 +140,7 @@ func (c config) shared(ctx context.Context, p *pair) (string, error) {
 	if err := execute(ctx, p.raw, sql); err != nil {
 		return "", err
 	}
-	work, err := c.workDir(map[string]string{"shared.yaml": fmt.Sprintf(sharedJob, c.size(1_500_000, 1_000))})
+	work, err := c.workDir(map[string]string{"shared.yaml": fmt.Sprintf(sharedJob, c.size(5_000_000, 1_000))})
 	if err != nil {
 		return "", err
 	}
