@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
@@ -82,8 +83,8 @@ func openArrow(ctx context.Context, store storage.Store, path string) (_ *arrowF
 	}, nil
 }
 
-// arrowShape returns the columns of an Arrow file.
-func arrowShape(ctx context.Context, store storage.Store, path string) (shape, error) {
+// arrowShape returns the columns of an Arrow file, their types spelled as DuckDB does: it quotes the names of a STRUCT's fields only where they need it.
+func arrowShape(ctx context.Context, store storage.Store, s *duck.Session, path string) (shape, error) {
 	f, err := openArrow(ctx, store, path)
 	if err != nil {
 		return nil, drover.Errorf(drover.Refused, "%s is not readable as Arrow IPC: %w", path, err)
@@ -97,13 +98,20 @@ func arrowShape(ctx context.Context, store storage.Store, path string) (shape, e
 			return nil, drover.Errorf(drover.Refused, "%s has two columns that differ at most in case: %q", path, c.Name).
 				WithHint("rename one of them in the file")
 		}
+		if strings.Contains(c.Type, "STRUCT(") {
+			as, err := s.Describe(ctx, "SELECT CAST(NULL AS "+c.Type+") AS t")
+			if err != nil {
+				return nil, fmt.Errorf("%s: the type of column %s: %w", path, c.Name, err)
+			}
+			columns[i].Type = as[0].Type
+		}
 	}
 	return shape(columns), nil
 }
 
 // addArrow makes one Arrow file a relation of the session. remove frees it, also where the scan was given up half-way.
 func addArrow(ctx context.Context, store storage.Store, s *duck.Session, path string) (sql string, sh shape, remove func() error, err error) {
-	sh, err = arrowShape(ctx, store, path)
+	sh, err = arrowShape(ctx, store, s, path)
 	if err != nil {
 		return "", nil, nil, err
 	}

@@ -98,7 +98,7 @@ func (l *looking) open(ctx context.Context, path string, size int64) (err error)
 		l.sv.Dialect, err = l.csvs.add(ctx, l.src, l.session, path, size, l.sv.Dialect)
 	case formatArrow:
 		var sh shape
-		if sh, err = arrowShape(ctx, l.src.store, path); err == nil {
+		if sh, err = arrowShape(ctx, l.src.store, l.session, path); err == nil {
 			err = l.columns.add(path, sh)
 		}
 	case formatJSON:
