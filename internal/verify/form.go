@@ -22,6 +22,12 @@ func forms(l, r kind, lUntyped, rUntyped bool) (lf, rf form, ok bool) {
 	case r.class == text && rUntyped && l.class != text && l.class != serverText:
 		rf, lf = parsed(l)
 		return lf, rf, true
+	case l.class == text && r.typ == "UUID": // Arrow, and so pandas and polars, hold UUIDs as texts
+		lf, rf = parsed(r)
+		return lf, rf, true
+	case l.typ == "UUID" && r.class == text:
+		rf, lf = parsed(l)
+		return lf, rf, true
 	case exact(l) && exact(r):
 		f, g := exacts(l, r)
 		return f, g, true

@@ -66,6 +66,10 @@ var values = []struct {
 	{"JSON with other white space", `'{"a": [1, 2]}'::JSON`, `'{"a":[1,2]}'::JSON`, true},
 	{"JSON with white space in a text", `'{"a": "x y"}'::JSON`, `'{"a":"xy"}'::JSON`, false},
 	{"JSON with an escaped quote", `'{"a": "\" b"}'::JSON`, `'{"a":"\" b"}'::JSON`, true},
+	{"a UUID and its text", "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::UUID", "'A0EEBC99-9c0b-4ef8-bb6d-6bb9bd380a11'", true},
+	{"a UUID and another's text", "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::UUID", "'b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'", false},
+	{"a text that is none and a UUID", "'n/a'", "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::UUID", false},
+	{"a list of UUIDs and of texts", "['a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::UUID, NULL]", "['a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', NULL]", true},
 	{"texts with blanks", "'a '", "'a'", false},
 }
 
