@@ -223,7 +223,7 @@ type ChunkRow struct {
 // Absence is a time in which the ledger's server is away, while calls wait for it.
 type Absence struct {
 	Cause error
-	// Until is when the calls give up.
+	// Until is when the calls give up; zero where that is not known.
 	Until time.Time
 	// Lasted is how long it was, once the server is there again; 0 before.
 	Lasted time.Duration

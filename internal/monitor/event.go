@@ -104,9 +104,10 @@ type Warning struct {
 // Waiting says that a server is away, or a connection to it was lost, and that what needs it is tried again and again until Until.
 type Waiting struct {
 	// For is what is waited for: "the ledger".
-	For   string    `json:"for"`
-	Cause string    `json:"cause"`
-	Until time.Time `json:"until"`
+	For   string `json:"for"`
+	Cause string `json:"cause"`
+	// Until is zero where a server has only not answered yet.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // Back says that what was waited for is there again, after so many seconds.

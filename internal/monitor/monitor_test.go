@@ -103,8 +103,10 @@ func TestQuietShowsWarningsAndFailuresOnly(t *testing.T) {
 
 func TestAServerThatIsWaitedForIsShownEvenWhenQuiet(t *testing.T) {
 	until := time.Date(2026, 11, 21, 22, 15, 7, 0, time.Local)
-	got := show(Options{Quiet: true}, Waiting{For: "the ledger", Cause: "cannot reach postgres://h:5432/db: connection refused", Until: until}, Back{For: "the ledger", Seconds: 12.3})
+	got := show(Options{Quiet: true}, Waiting{For: "the ledger", Cause: "cannot reach postgres://h:5432/db: connection refused", Until: until},
+		Waiting{For: "the ledger", Cause: "it has not answered for 5s"}, Back{For: "the ledger", Seconds: 12.3})
 	if want := `waiting           for the ledger: cannot reach postgres://h:5432/db: connection refused; giving up at 22:15:07
+waiting           for the ledger: it has not answered for 5s
 going on          the ledger is back after 12s
 `; got != want {
 		t.Error(cmp.Diff(want, got))

@@ -38,7 +38,11 @@ func (s *story) lines(e Event) []string {
 	case Warning:
 		return []string{human.Line("warning", e.Text)}
 	case Waiting:
-		return []string{human.Line("waiting", fmt.Sprintf("for %s: %s; giving up at %s", e.For, e.Cause, e.Until.Local().Format("15:04:05")))}
+		text := "for " + e.For + ": " + e.Cause
+		if !e.Until.IsZero() {
+			text += "; giving up at " + e.Until.Local().Format("15:04:05")
+		}
+		return []string{human.Line("waiting", text)}
 	case Back:
 		return []string{human.Line("going on", fmt.Sprintf("%s is back after %s", e.For, human.Span(time.Duration(e.Seconds*float64(time.Second)))))}
 	case Printed:

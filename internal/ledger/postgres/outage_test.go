@@ -5,16 +5,56 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/ledger/sqlstore"
 	"github.com/droverdata/drover/internal/pgtest"
 )
+
+// TestASilentServerIsToldOf: a network that is cut tells nobody, and a lock is as silent.
+func TestASilentServerIsToldOf(t *testing.T) {
+	url := pgtest.Database(t)
+	l, err := Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Shutdown() //nolint:errcheck // it returns nil
+	told := make(chan ledger.Absence, 10)
+	l.(ledger.Watcher).Watch(func(a ledger.Absence) { told <- a })
+	var asked sync.WaitGroup
+	connected(t, url, func(conn *pgx.Conn) error {
+		tx, err := conn.Begin(t.Context())
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(t.Context(), "LOCK TABLE drover.run"); err != nil {
+			return err
+		}
+		for range 2 {
+			asked.Go(func() {
+				if _, err := l.Runs(t.Context(), 1); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		if a := <-told; drover.KindOf(a.Cause) != drover.Unreachable || !strings.Contains(a.Cause.Error(), "has not answered for 5s") || a.Lasted != 0 {
+			t.Errorf("while it is silent: %+v", a)
+		}
+		return tx.Rollback(t.Context())
+	})
+	asked.Wait()
+	if a := <-told; a.Lasted < unanswered || len(told) > 0 {
+		t.Errorf("once it answers: %+v, and %d more", a, len(told))
+	}
+}
 
 // TestAnOutageIsOneForAllCalls: those that begin when others have given up do not wait once more.
 func TestAnOutageIsOneForAllCalls(t *testing.T) {

@@ -18,6 +18,8 @@ const (
 	outage = time.Minute
 	// unnoticed is how long it may be away before anybody is told.
 	unnoticed = time.Second
+	// unanswered is the same for a call that the server neither answers nor breaks off: only after silence is its connection given up.
+	unanswered = 5 * time.Second
 	// Waits for it grow from baseDelay to maxDelay, with full jitter.
 	baseDelay, maxDelay = 100 * time.Millisecond, 5 * time.Second
 )
@@ -25,7 +27,7 @@ const (
 // again runs do until it succeeds, fails for good, or the server has been away for too long. Its error has a Kind where a caller can decide on it.
 func (d *database) again(ctx context.Context, do func() error) error {
 	for try := 0; ; try++ {
-		err := do()
+		err := d.listening(do)
 		if err == nil {
 			d.absence.end()
 			return nil
@@ -44,6 +46,9 @@ func (d *database) again(ctx context.Context, do func() error) error {
 			}
 			delay = rand.N(min(maxDelay, baseDelay<<min(try, 10)))
 		default:
+			if ctx.Err() == nil {
+				d.absence.end() // it has answered
+			}
 			return explained
 		}
 		select {
@@ -52,6 +57,17 @@ func (d *database) again(ctx context.Context, do func() error) error {
 		case <-time.After(delay):
 		}
 	}
+}
+
+// listening is do, during which it is told that the server does not answer.
+func (d *database) listening(do func() error) error {
+	if d.absence.tell == nil {
+		return do()
+	}
+	begun := time.Now()
+	timer := time.AfterFunc(unanswered, func() { d.absence.silent(begun, place(d.config)) })
+	defer timer.Stop()
+	return do()
 }
 
 // waited says what to do next about a server that was there, and waited for in vain.
@@ -71,6 +87,7 @@ type absence struct {
 
 	mu          sync.Mutex
 	since, last time.Time // that a call found it so first, and last; since is zero while the server is there
+	heard       time.Time // when a call found it there
 	told        bool
 }
 
@@ -97,6 +114,20 @@ func (a *absence) note(cause error, patience time.Duration) bool {
 	return true
 }
 
+// silent says that a call that begun then has no answer yet.
+func (a *absence) silent(begun time.Time, place string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.told || a.heard.After(begun) {
+		return
+	}
+	if a.since.IsZero() {
+		a.since = begun
+	}
+	a.last, a.told = time.Now(), true
+	a.tell(ledger.Absence{Cause: drover.Errorf(drover.Unreachable, "the server at %s has not answered for %s", place, unanswered)})
+}
+
 // end says that a call found it there.
 func (a *absence) end() {
 	a.mu.Lock()
@@ -104,7 +135,7 @@ func (a *absence) end() {
 	if a.told {
 		a.tell(ledger.Absence{Lasted: time.Since(a.since)})
 	}
-	a.since, a.told = time.Time{}, false
+	a.since, a.told, a.heard = time.Time{}, false, time.Now()
 }
 
 // gone reports whether the server is away for now: a lost connection, one that is refused, a server that starts, stops or has no connection left.
