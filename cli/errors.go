@@ -98,15 +98,17 @@ func (a *app) showErrors(ctx context.Context, l ledger.Ledger, job, id, ledgerFl
 		}
 		found.Errors = append(found.Errors, chunkError{c.Stage, c.ID, c.Key, c.Attempts, c.Losses, c.Worker, c.Error})
 	}
+	kept, err := run.KeptOf(r)
+	if err != nil {
+		return err
+	}
 	if r.State == ledger.Failed {
 		t, err := l.Totals(ctx, r.UID, 0)
 		if err != nil {
 			return fmt.Errorf("read the totals of run %s: %w", r.ID, err)
 		}
 		found.NotTried = t.Chunks[ledger.Pending]
-		if found.Broken, err = run.BrokenOf(r); err != nil {
-			return err
-		}
+		found.Broken = kept.Broken
 	}
 	if r.State == ledger.Failed && len(found.Errors)+len(found.Broken) == 0 {
 		found.Message = r.Message
@@ -114,6 +116,9 @@ func (a *app) showErrors(ctx context.Context, l ledger.Ledger, job, id, ledgerFl
 	if (len(found.Errors)+len(found.Broken) > 0 || found.Message != "") && r.State != ledger.Abandoned && r.State != ledger.Finished {
 		if found.Retry, err = a.retryCommand(ctx, l, r); err != nil {
 			return err
+		}
+		for _, name := range kept.Set {
+			found.Retry += " --set " + name + "=" + reference(name)
 		}
 		if ledgerFlag != "" {
 			found.Retry += " --ledger " + a.paste(ledgerFlag)

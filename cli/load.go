@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -86,4 +87,14 @@ func assignments(set []string) (map[string]string, error) {
 		values[name] = value
 	}
 	return values, nil
+}
+
+// assigned are the names of the variables to which the command line gives a value.
+func assigned(set []string) []string {
+	names := make([]string, len(set))
+	for i, s := range set {
+		names[i], _, _ = strings.Cut(s, "=")
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

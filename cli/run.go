@@ -156,7 +156,7 @@ func (a *app) run(ctx context.Context, args []string, f runFlags) (err error) {
 	o := run.Options{
 		Registry: all.All(), EngineName: "local", Version: version, Job: job, Name: f.name, New: f.fresh, KeepCommitted: f.keepCommitted,
 		RetryErrors: f.retryErrors, DryRun: f.dryRun, Only: f.only, LimitChunks: f.limitChunks,
-		Lease: s.lease, Memory: s.memory, TempDir: dir, Drain: stop.drain,
+		Set: assigned(f.set), Lease: s.lease, Memory: s.memory, TempDir: dir, Drain: stop.drain,
 		Events: func(e monitor.Event) {
 			switch e.(type) {
 			case monitor.Opened:

@@ -96,6 +96,22 @@ func TestFailedChunksAreListedAndRetried(t *testing.T) {
 	}
 }
 
+// Without the variables of its command line a failed chunk would be made with the job file's own values, and its rows be others.
+func TestTheCommandThatRetriesAsksForTheVariablesOfTheRun(t *testing.T) {
+	d := numbers(t)
+	d.write(t, "numbers.yaml", strings.Replace(numbersJob, "steps:\n", "vars: {tag: NY, other: x}\nsteps:\n  - set: {tag: \"'${tag}${other}'\"}\n", 1))
+	if r := d.drover(t, "run", "numbers.yaml", "--set", "tag=CA", "--set=other=y"); r.code != exitErrors {
+		t.Fatalf("exit code %d\n%s", r.code, r.stderr)
+	}
+	const retry = `drover run numbers.yaml --retry-errors --set other="${other:?}" --set tag="${tag:?}"`
+	if r := d.drover(t, "errors"); !contains(r.stdout, retry+"\n") {
+		t.Errorf("errors lacks %q:\n%s", retry, r.stdout)
+	}
+	if found := decode(t, d.drover(t, "errors", "--json")); found["retry"] != retry {
+		t.Errorf("%v", found["retry"])
+	}
+}
+
 func TestAJobThatIsSimplyWrongStopsEarly(t *testing.T) {
 	d := newDir(t)
 	d.write(t, "numbers.yaml", numbersJob+"limits: {max_errors: 2, workers: 1}\n")

@@ -213,7 +213,7 @@ func (r *runner) retryErrors(ctx context.Context) error {
 		if r.last() > 0 {
 			fresh = fresh.Merged()
 		}
-		r.plan, r.doc.Plan, r.doc.Functions = fresh, fresh, r.bound.Functions
+		r.plan, r.doc.Plan, r.doc.Functions, r.doc.Set = fresh, fresh, r.bound.Functions, r.o.Set
 		if r.doc.RejectsState == nil && !r.o.DryRun {
 			if err := r.beginRejects(ctx, &r.doc); err != nil {
 				return err

@@ -191,15 +191,3 @@ func (r *runner) tellBroken(broken []expect.Broken) {
 		r.events.send(monitor.ExpectationFailed{Expectation: b.Expectation, Message: b.Message, Rows: b.Rows, Samples: b.Samples})
 	}
 }
-
-// BrokenOf returns the expectations that a run's rows broke when they were checked last.
-func BrokenOf(run ledger.Run) ([]expect.Broken, error) {
-	if len(run.Doc) == 0 {
-		return nil, nil
-	}
-	var kept doc
-	if err := json.Unmarshal(run.Doc, &kept); err != nil {
-		return nil, fmt.Errorf("decode the plan of run %s: %w", run.ID, err)
-	}
-	return kept.Broken, nil
-}

@@ -101,7 +101,7 @@ func (r *runner) start(ctx context.Context, p *planning) error {
 	chunking := r.o.Job.Frame.Chunk
 	stage := r.plan.Stages[0]
 	d := &p.doc
-	*d = doc{Plan: r.plan, Functions: r.bound.Functions, SourceIdentity: r.bound.SourceIdentity, SinkIdentity: r.bound.Check.Identity, Host: machine.NewDriver().Host}
+	*d = doc{Plan: r.plan, Functions: r.bound.Functions, SourceIdentity: r.bound.SourceIdentity, SinkIdentity: r.bound.Check.Identity, Host: machine.NewDriver().Host, Set: r.o.Set}
 	if d.SourceState, err = r.bound.Source.Begin(ctx, chunking, nil); err != nil {
 		return unread{err}
 	}

@@ -52,6 +52,8 @@ type Options struct {
 	// Only limits the run to chunks with these keys, LimitChunks to so many chunks. Both leave it open.
 	Only        []string
 	LimitChunks int
+	// Set are the names of the variables whose values the command line gave. The run keeps them, for whoever retries it; their values may be secret.
+	Set []string
 
 	Lease   time.Duration
 	Memory  int64
@@ -373,31 +375,4 @@ func (r *runner) env(resume bool) connector.Env {
 		Connections: o.Job.Limits.SourceConnections, Resume: resume,
 		Memory: o.Memory, // while the driver plans, no worker runs
 	}
-}
-
-// doc is what the ledger keeps of a run so that others can join and resume it. It holds no secrets.
-type doc struct {
-	Plan plan.Plan `json:"plan"`
-	// Functions is plan.Bound's.
-	Functions      []json.RawMessage `json:"functions,omitempty"`
-	SourceIdentity string            `json:"source_identity"`
-	SinkIdentity   string            `json:"sink_identity"`
-	SourceState    json.RawMessage   `json:"source_state,omitempty"`
-	SinkState      json.RawMessage   `json:"sink_state,omitempty"`
-	// RejectsIdentity and RejectsState are the rejects' sink's; empty where the job has none.
-	RejectsIdentity string          `json:"rejects_identity,omitempty"`
-	RejectsState    json.RawMessage `json:"rejects_state,omitempty"`
-	// SourceMarks, SinkMarks and RejectsMarks are the folders that hold the run's mark (connector.Local), and Host the machine that planned it.
-	SourceMarks  []string `json:"source_marks,omitempty"`
-	SinkMarks    []string `json:"sink_marks,omitempty"`
-	RejectsMarks []string `json:"rejects_marks,omitempty"`
-	Host         string   `json:"host"`
-	// Publishing says that the rows of a run with rejects may be visible, so that lost rejects cannot be found again.
-	Publishing bool `json:"publishing,omitempty"`
-	// Published says that the result is visible, and Files how many files that are.
-	Published bool  `json:"published,omitempty"`
-	Files     int64 `json:"files,omitempty"`
-	// Passed says that the staged rows met the expectations, and publish may have begun; Broken is which of them they broke.
-	Passed bool            `json:"passed,omitempty"`
-	Broken []expect.Broken `json:"broken,omitempty"`
 }
