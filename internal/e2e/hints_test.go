@@ -1,9 +1,15 @@
 package e2e
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/droverdata/drover/internal/pgtest"
 )
 
 // TestTheCommandsThatRunOffersWork runs each command that the closing lines and drover errors print, as it is printed.
@@ -45,6 +51,51 @@ func TestTheCommandsThatRunOffersWork(t *testing.T) {
 	retry := offered(p.must(t, "errors", "first"), "retry only these")
 	if again := p.drover(t, nil, append(retry, "--json")...); again.summary(t).Run != "first" {
 		t.Errorf("%q retries %s", retry, again.summary(t).Run)
+	}
+}
+
+// TestCommandsWorkWhenPasted: into a shell, with a ledger whose URL has a password, which no command shows.
+func TestCommandsWorkWhenPasted(t *testing.T) {
+	t.Parallel()
+	database := pgtest.Database(t)
+	url := strings.Replace(database, "postgres@", "postgres:hunter2@", 1)
+	if url == database {
+		t.Fatal(url)
+	}
+	for name, c := range map[string]struct {
+		env, pasted []string // of the run, and what is set in addition before its commands are pasted
+		ledger      string   // in the job file; else it is a flag
+		words       string   // by which the commands name the ledger
+	}{
+		"a flag":                        {pasted: []string{"PASSWORD=hunter2"}, words: `://postgres:"${PASSWORD:?}"`},
+		"a flag from a variable":        {env: []string{"LEDGER_URL=" + url}, words: `--ledger "${LEDGER_URL:?}"`},
+		"a flag, and PGPASSWORD":        {env: []string{"PGPASSWORD=hunter2"}, words: "--ledger 'postgres://postgres@"},
+		"the job file, from a variable": {env: []string{"LEDGER_URL=" + url}, ledger: "\nledger: ${LEDGER_URL}\n", words: `errors --ledger "${LEDGER_URL:?}"`},
+	} {
+		p := newPlace(t)
+		firmsData(t, p)
+		p.write(t, "job.yaml", strings.Replace(brokenJob, "mode: append", "mode: replace", 1)+c.ledger)
+		args := []string{"run", "job.yaml", "--new"}
+		if c.ledger == "" {
+			args = append(args, "--ledger", url)
+		}
+		failed := p.drover(t, c.env, args...)
+		commands := regexp.MustCompile(`(?m)^(?:see them|retry only these) +(drover .*)$`).FindAllStringSubmatch(failed.stderr, -1)
+		if failed.code != 1 || len(commands) != 2 || strings.Contains(failed.stderr, "hunter2") || !strings.Contains(failed.stderr, c.words) {
+			t.Fatalf("%s: exit %d\n%s", name, failed.code, failed.stderr)
+		}
+		if err := os.Symlink(binary, filepath.Join(p.dir, "drover")); err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range commands {
+			shell := exec.CommandContext(t.Context(), "sh", "-c", command[1])
+			shell.Dir = p.dir
+			shell.Env = append(append(append(slices.Clone(p.env), c.env...), c.pasted...), "PATH="+p.dir+":"+os.Getenv("PATH"))
+			out, err := shell.CombinedOutput()
+			if !strings.Contains(string(out), "Conversion Error") || strings.Contains(string(out), "hunter2") {
+				t.Errorf("%s: %s: %v\n%s", name, command[1], err, out)
+			}
+		}
 	}
 }
 
