@@ -52,6 +52,10 @@ func environment(threads int, timezone string) []string {
 	if os.Getenv("PYTHONHASHSEED") == "" {
 		env = append(env, "PYTHONHASHSEED=0")
 	}
+	// pyarrow's allocator (mimalloc) takes memory as it needs it, not an arena at once that the system makes huge pages of: 25 MiB less.
+	if os.Getenv("MIMALLOC_ARENA_EAGER_COMMIT") == "" {
+		env = append(env, "MIMALLOC_ARENA_EAGER_COMMIT=0")
+	}
 	return append(env, "TZ="+timezone, "PYTHONDONTWRITEBYTECODE=1", "PYTHONUTF8=1")
 }
 

@@ -175,8 +175,9 @@ def part(frame, at, n):
         return frame.slice(at, n)
     import pandas as pd
 
-    # A copy that copies no values: pandas 2 would warn of changes to a part.
-    rows = frame.iloc[at : at + n].copy(deep=False)
+    rows = frame.iloc[at : at + n]
+    if pd.__version__ < "3":
+        rows = rows.copy(deep=False)  # it would warn of changes to a part
     rows.index = pd.RangeIndex(n)
     rows.columns = frame.columns.view()  # its name can be changed
     return rows
