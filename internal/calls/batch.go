@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	// A batch has at most so many rows and bytes, but for a chunk that has more. As long as the function is done with it in less than quick,
-	// the next may have twice as many rows as leastRows, up to mostRows; after one that has taken longer than slow, half as many.
-	leastRows = 4 << 10
+	// A batch has at most so many rows and bytes, but for a chunk that has more. The first of a task has firstRows. As long as the function is
+	// done with a batch in less than quick, the next may have twice as many, up to mostRows; after one that has taken longer than slow, half as
+	// many, down to one chunk.
+	firstRows = 1 << 10
 	mostRows  = 16 << 10
 	mostBytes = 4 << 20
 	quick     = time.Second / 4
@@ -67,7 +68,6 @@ func (b *batches) start() error {
 			return err
 		}
 	}
-	b.most = max(b.most, leastRows)
 	in := &batch{relation: b.relation, most: b.most}
 	var err error
 	if in.rows, err = r.newRows(0, in.read, func() {}); err != nil || in.rows == nil {
@@ -106,7 +106,7 @@ func (b *batches) adapt(took time.Duration) {
 	if took < quick {
 		b.most = min(2*b.most, mostRows)
 	} else if took > slow {
-		b.most = max(b.most/2, leastRows/4)
+		b.most = max(b.most/2, 1)
 	}
 }
 

@@ -69,7 +69,7 @@ func (l *relation) scan(chunks []int) string {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if f, ok := l.batcher(); ok && len(chunks) > 1 {
-			b := &batches{relation: l, function: f}
+			b := &batches{relation: l, function: f, most: firstRows}
 			s.more = b.next
 			l.closers = append(l.closers, b.stop) // where it is given up half-way, as the scan
 		}
