@@ -44,6 +44,9 @@ func (r *relation) regroup(columns, chunks []int) (feed, error) {
 	if err != nil {
 		return f, err
 	}
+	if shared, _ := r.sharing(chunks); r.kept == nil && (r.spool != nil || shared == nil) {
+		return f, nil // one statement, or one place of the spool, after the other
+	}
 	most := groupBytes
 	if share := memory.Divide(r.src.env.Memory).Buffers; share > 0 {
 		most = min(most, max(leastGroup, int(share/2)))
