@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -86,6 +87,9 @@ func (a *app) init(ctx context.Context, arg, out string) error {
 	return nil
 }
 
+// quotedName is a table's name in quotes, at the end of the schema and the name.
+var quotedName = regexp.MustCompile(`"(?:[^"]|"")+"$`)
+
 // starterSource reads the SOURCE of init. The sink is nil where the starter's own is right.
 func starterSource(arg string) (name string, source drover.Source, sink drover.Sink, err error) {
 	if arg == "" {
@@ -117,7 +121,12 @@ func starterSource(arg string) (name string, source drover.Source, sink drover.S
 		return "", nil, nil, drover.Errorf(drover.Invalid, "the source's URL names no table").WithHint("add it at the end: postgres://host/db#schema.table")
 	}
 	table := arg[i+1:]
-	short := strings.Trim(table[strings.LastIndex(table, ".")+1:], `"`)
+	// Dots and doubled quotes may be inside of quotes.
+	if quoted := quotedName.FindString(table); quoted != "" {
+		short := quoted[1 : len(quoted)-1]
+		return "clean-" + strings.ReplaceAll(short, `""`, `"`), postgres.Table(arg[:i], table), postgres.Into("postgres://", `"clean_`+short+`"`), nil
+	}
+	short := table[strings.LastIndex(table, ".")+1:]
 	return "clean-" + short, postgres.Table(arg[:i], table), postgres.Into("postgres://", "clean_"+short), nil
 }
 

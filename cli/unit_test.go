@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/connector/postgres"
 	"github.com/droverdata/drover/internal/jobfile"
 	"github.com/droverdata/drover/internal/monitor"
 )
@@ -207,5 +208,25 @@ func TestLinesAreCutToTheTerminalSoThatNoneWraps(t *testing.T) {
 	}
 	if got := cut("abcdef\n", 0); got != "abcdef\n" {
 		t.Errorf("not a terminal: %q", got)
+	}
+}
+
+func TestTheTargetOfAStarterIsATablesName(t *testing.T) {
+	for table, want := range map[string]string{
+		`raw`:                        `clean-raw clean_raw`,
+		`sales.raw`:                  `clean-raw clean_raw`,
+		`"Raw"`:                      `clean-Raw "clean_Raw"`,
+		`sales."Raw"`:                `clean-Raw "clean_Raw"`,
+		`"Odd schema"."My ""Table'"`: `clean-My "Table' "clean_My ""Table'"`,
+		`"a.b"."c.d"`:                `clean-c.d "clean_c.d"`,
+		`"Sales".raw`:                `clean-raw clean_raw`,
+	} {
+		name, _, sink, err := starterSource("postgres://host/db#" + table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := name + " " + sink.(*postgres.Sink).Table; got != want {
+			t.Errorf("%s: %s, want %s", table, got, want)
+		}
 	}
 }
