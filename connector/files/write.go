@@ -164,6 +164,9 @@ func (s *sink) copyError(err error, scratch string) error {
 		if _, gone := os.Stat(scratch); errors.Is(gone, fs.ErrNotExist) {
 			return drover.Errorf(drover.Fenced, "the run is closed: its staging folder in %s is gone", s.root)
 		}
+		if e.Kind == drover.Disk {
+			return err // the session's own disk, which the error names
+		}
 		if strings.Contains(e.Message, scratch) {
 			return (&drover.Error{Kind: drover.Disk, Code: e.Code, Message: fmt.Sprintf("the disk of %s is full or fails: %s", s.root, e.Message), Cause: err}).
 				WithHint("check the free space and permissions of %s", s.root)

@@ -22,7 +22,7 @@ func TestAFullDiskIsWaitedFor(t *testing.T) {
 					t.Fatalf("it has ended\n%s", r.stderr.String())
 				default:
 				}
-				return r.said("is tried again")
+				return r.said("for room on this machine's disk")
 			})
 			limitFiles(r.workers(t), noLimit)
 			end := r.wait(t)
