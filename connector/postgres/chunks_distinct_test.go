@@ -9,11 +9,9 @@ import (
 	"github.com/droverdata/drover/connector"
 )
 
-// distinctOf plans the chunks by k of table src, and says whether an index listed them.
-func distinctOf(t *testing.T, url string) (chunks []connector.Chunk, listed bool) {
+// begun is a planner of the source, in a transaction that lasts until end.
+func begun(t *testing.T, s *source) (p *planner, end func()) {
 	t.Helper()
-	s := openTestSource(t, Table(url, "src"))
-	_, chunks = cutAll(t, s, drover.Chunking{By: "k"})
 	d, err := s.describe(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -22,9 +20,17 @@ func distinctOf(t *testing.T, url string) (chunks []connector.Chunk, listed bool
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.end(t.Context(), c)
-	p := planner{ctx: t.Context(), conn: c, src: s, about: d}
-	_, listed, err = p.distinct(find(d.columns, "k"))
+	return &planner{ctx: t.Context(), conn: c, src: s, about: d}, func() { s.end(t.Context(), c) }
+}
+
+// distinctOf plans the chunks by k of table src, and says whether an index listed them.
+func distinctOf(t *testing.T, url string) (chunks []connector.Chunk, listed bool) {
+	t.Helper()
+	s := openTestSource(t, Table(url, "src"))
+	_, chunks = cutAll(t, s, drover.Chunking{By: "k"})
+	p, end := begun(t, s)
+	defer end()
+	_, listed, err := p.distinct(find(p.about.columns, "k"))
 	if err != nil {
 		t.Fatal(err)
 	}

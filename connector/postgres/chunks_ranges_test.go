@@ -42,22 +42,15 @@ func TestRangesOfTheKeyCoverEveryRowOnce(t *testing.T) {
 func TestRangesAreCutByTheKeysIndexAlone(t *testing.T) {
 	u, _ := database(t, `CREATE TABLE src (a int, b int, pad text, PRIMARY KEY (a, b)); INSERT INTO src SELECT g / 3, g, repeat('x', 200) FROM generate_series(1, 20000) g; ANALYZE src`)
 	s := openTestSource(t, Table(string(u), "src"))
-	d, err := s.describe(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := s.begin(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.end(t.Context(), c)
+	p, end := begun(t, s)
+	defer end()
 	chunks := 0
-	p := planner{ctx: t.Context(), conn: c, src: s, about: d, yield: func(connector.Chunk) bool { chunks++; return true }}
+	p.yield = func(connector.Chunk) bool { chunks++; return true }
 	if err := p.ranges(drover.Chunking{Rows: 500}); err != nil {
 		t.Fatal(err)
 	}
 	var scans int64
-	if err := c.QueryRow(t.Context(), "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'src'").Scan(&scans); err != nil {
+	if err := p.conn.QueryRow(t.Context(), "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'src'").Scan(&scans); err != nil {
 		t.Fatal(err)
 	}
 	if chunks != 40 || scans != 0 {

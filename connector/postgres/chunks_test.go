@@ -26,14 +26,7 @@ func keys(chunks []connector.Chunk) []string {
 // readChunks reads the id column of every chunk by itself and returns the ids of each, joined.
 func readChunks(t *testing.T, s *source, session *duck.Session, st json.RawMessage, chunks []connector.Chunk) [][]int64 {
 	t.Helper()
-	schema, err := s.Schema(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	rel, err := s.Open(t.Context(), session, schema, st, chunks)
-	if err != nil {
-		t.Fatal(err)
-	}
+	rel := openRelation(t, s, session, st, chunks)
 	defer func() {
 		if err := rel.Close(); err != nil {
 			t.Error(err)

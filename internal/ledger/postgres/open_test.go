@@ -206,19 +206,8 @@ func described(t *testing.T, url string) {
 }
 
 func TestNoSessionStateIsLeftBehindAPooler(t *testing.T) {
-	config, schemaName, err := parse(pgtest.Database(t) + "&pool_max_conns=1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.AfterConnect = nil // which finds that there is none
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := newDatabase(pool, config.ConnConfig, schemaName)
-	if err := d.prepare(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	// What looks at a new connection would find that there is none.
+	d := prepared(t, pgtest.Database(t)+"&pool_max_conns=1", func(c *pgxpool.Config) { c.AfterConnect = nil })
 	l := sqlstore.New(d)
 	defer l.Shutdown() //nolint:errcheck // it returns nil
 	if _, _, err := l.Begin(t.Context(), ledger.Request{Job: "j", Driver: "d", Lease: time.Minute}); err != nil {
@@ -229,7 +218,7 @@ func TestNoSessionStateIsLeftBehindAPooler(t *testing.T) {
 	}
 	var n int
 	// One connection: what Begin had used is what this looks at.
-	if err := pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM pg_prepared_statements)
+	if err := d.pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM pg_prepared_statements)
 		+ (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())
 		+ (SELECT count(*) FROM pg_settings WHERE source = 'session')`).Scan(&n); err != nil || n != 0 {
 		t.Error(n, err)
@@ -248,18 +237,7 @@ func TestLedgerSurvivesItsServersDeath(t *testing.T) {
 	}()
 	var ledgers [2]ledger.Ledger // a patient and an impatient one
 	for i := range ledgers {
-		config, name, err := parse(s.URL("postgres"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		pool, err := pgxpool.NewWithConfig(t.Context(), config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d := newDatabase(pool, config.ConnConfig, name)
-		if err := d.prepare(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		d := prepared(t, s.URL("postgres"), nil)
 		d.patience = outage * time.Duration(1-i)
 		ledgers[i] = sqlstore.New(d)
 		defer ledgers[i].Shutdown() //nolint:errcheck // it returns nil

@@ -67,31 +67,21 @@ func TestAnOutageIsOneForAllCalls(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	config, name, err := parse(s.URL("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var dials atomic.Int64
-	dial := config.ConnConfig.DialFunc
-	config.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		dials.Add(1)
-		return dial(ctx, network, addr)
-	}
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := newDatabase(pool, config.ConnConfig, name)
+	d := prepared(t, s.URL("postgres"), func(c *pgxpool.Config) {
+		dial := c.ConnConfig.DialFunc
+		c.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dials.Add(1)
+			return dial(ctx, network, addr)
+		}
+	})
 	defer d.Close() //nolint:errcheck // it returns nil
-	if err := d.prepare(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	l := sqlstore.New(d)
 	d.patience = 2 * time.Second
 	if err := s.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	pool.Reset() // what is idle would be found lost before it dials
+	d.pool.Reset() // what is idle would be found lost before it dials
 	var tries [2]int64
 	for i := range tries {
 		dials.Store(0)

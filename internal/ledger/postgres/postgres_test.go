@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/ledger/ledgertest"
@@ -33,6 +34,28 @@ func execute(tb testing.TB, url, sql string) {
 		_, err := conn.Exec(tb.Context(), sql)
 		return err
 	})
+}
+
+// prepared returns the database at url, with the ledger's tables, whose connections are as change wants them; nil changes nothing.
+func prepared(tb testing.TB, url string, change func(*pgxpool.Config)) *database {
+	tb.Helper()
+	config, name, err := parse(url)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if change != nil {
+		change(config)
+	}
+	pool, err := pgxpool.NewWithConfig(tb.Context(), config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	d := newDatabase(pool, config.ConnConfig, name)
+	if err := d.prepare(tb.Context()); err != nil {
+		pool.Close()
+		tb.Fatal(err)
+	}
+	return d
 }
 
 // fixture gives the ledger a clock that can be moved: a now() that is found before the server's own.

@@ -4,26 +4,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/droverdata/drover/internal/ledger"
 	"github.com/droverdata/drover/internal/ledger/sqlstore"
 	"github.com/droverdata/drover/internal/pgtest"
 )
 
 func TestPreparedStatementsThatAPoolerLosesAreDoneWithout(t *testing.T) {
-	config, schemaName, err := parse(pgtest.Database(t) + "&pool_max_conns=1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := newDatabase(pool, config.ConnConfig, schemaName)
-	if err := d.prepare(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	d := prepared(t, pgtest.Database(t)+"&pool_max_conns=1", nil)
 	l := sqlstore.New(d)
 	defer l.Shutdown() //nolint:errcheck // it returns nil
 	begin := func(id string) {
@@ -32,22 +19,22 @@ func TestPreparedStatementsThatAPoolerLosesAreDoneWithout(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	prepared := func() (n int) {
+	statements := func() (n int) {
 		t.Helper()
-		if err := pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%"run"%'`).Scan(&n); err != nil {
+		if err := d.pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%"run"%'`).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 		return n
 	}
 	begin("one")
-	if prepared() == 0 {
+	if statements() == 0 {
 		t.Fatal("nothing is prepared on a connection to the server itself")
 	}
-	if _, err := pool.Exec(t.Context(), "DEALLOCATE ALL"); err != nil {
+	if _, err := d.pool.Exec(t.Context(), "DEALLOCATE ALL"); err != nil {
 		t.Fatal(err)
 	}
 	begin("two")
-	if n := prepared(); n > 0 || !d.unprepared.Load() {
+	if n := statements(); n > 0 || !d.unprepared.Load() {
 		t.Error(n, "statements are prepared again")
 	}
 }
