@@ -22,12 +22,17 @@ const (
 )
 
 // batches calls a function for a task's chunks, whose rows it hands over many chunks at a time: what that costs, small chunks share. While an
-// answer is read, the next one is made.
+// answer is read, the next one is made, and the rows of the one after that are handed over.
 type batches struct {
 	*relation
 	function function.Batcher
 	most     int // rows of a batch
-	// wait returns what the running call answers; nil: there is none.
+	// running are the batches whose answers were not taken, two at most.
+	running []running
+}
+
+// running is a batch that was handed over.
+type running struct {
 	wait   func() (answer, error)
 	cancel context.CancelFunc
 }
@@ -43,14 +48,20 @@ func (l *relation) batcher() (function.Batcher, bool) {
 func (b *batches) next() (answer, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.wait == nil {
-		if err := b.start(); err != nil || b.wait == nil {
+	if len(b.running) == 0 {
+		if err := b.start(); err != nil || len(b.running) == 0 {
+			return answer{}, err
+		}
+	}
+	ahead := b.function.Ahead()
+	if ahead {
+		if err := b.start(); err != nil {
 			return answer{}, err
 		}
 	}
 	a, err := b.finish()
-	if err != nil {
-		return answer{}, err
+	if err != nil || ahead {
+		return a, err
 	}
 	if err := b.start(); err != nil {
 		a.rows.Release()
@@ -85,8 +96,7 @@ func (b *batches) start() error {
 		}
 		return failed(b.ctx, r.calls[0], err)
 	}
-	b.cancel = cancel
-	b.wait = func() (answer, error) {
+	b.running = append(b.running, running{cancel: cancel, wait: func() (answer, error) {
 		defer cancel()
 		a, err := wait()
 		r.took += a.Took
@@ -98,7 +108,7 @@ func (b *batches) start() error {
 			in.parts[i].rows = a.Counts[i]
 		}
 		return answer{a.Rows, in.parts}, nil
-	}
+	}})
 	return nil
 }
 
@@ -111,19 +121,20 @@ func (b *batches) adapt(took time.Duration) {
 }
 
 func (b *batches) finish() (answer, error) {
-	wait := b.wait
-	b.wait = nil
-	return wait()
+	first := b.running[0]
+	b.running = b.running[1:]
+	return first.wait()
 }
 
-// stop ends the call that runs.
+// stop ends the calls that run.
 func (b *batches) stop() {
-	if b.wait == nil {
-		return
+	for _, r := range b.running {
+		r.cancel()
 	}
-	b.cancel()
-	if a, err := b.finish(); err == nil {
-		a.rows.Release()
+	for len(b.running) > 0 {
+		if a, err := b.finish(); err == nil {
+			a.rows.Release()
+		}
 	}
 }
 

@@ -55,7 +55,9 @@ type Answers struct {
 type Batcher interface {
 	Function
 	// CallEach hands over the rows of a batch, which it reads to their end, and starts to call the function for one chunk after the other. wait
-	// must be called once, before anything else is asked of the Function, Close included. Its error is the first that a chunk has met; nothing is
-	// told of the others. See Call.
+	// must be called once, before anything else is asked of the Function, Close included; but the next batch may be handed over before, whose
+	// calls then follow. Its error is the first that a chunk has met, in this batch or the one before; nothing is told of the others. See Call.
 	CallEach(ctx context.Context, batch Batch) (wait func() (Answers, error), err error)
+	// Ahead says whether to hand over the next batch while the function runs: not where batches are so large that their memory counts.
+	Ahead() bool
 }

@@ -44,6 +44,11 @@ func callEach(t testing.TB, ctx context.Context, c *Child, b batchOf) ([]string,
 	if err != nil {
 		return nil, err
 	}
+	return answersOf(t, wait)
+}
+
+func answersOf(t testing.TB, wait func() (function.Answers, error)) ([]string, error) {
+	t.Helper()
 	a, err := wait()
 	if err != nil {
 		return nil, err
@@ -243,5 +248,72 @@ func TestAValueThatNoFrameHoldsFailsItsChunk(t *testing.T) {
 	b := batchOf{rowsOf(t, floats, `[{"x": 1}, {"x": null}, {"x": "NaN"}]`), []function.Part{{Chunk: chunkNamed("k0"), Rows: 2}, {Chunk: chunkNamed("k1"), Rows: 1}}}
 	if _, err := callEach(t, t.Context(), c, b); !strings.Contains(kindAndText(err), "x") || !strings.Contains(l.text(), "k0: called for k0") || strings.Contains(l.text(), "for k1") {
 		t.Errorf("%v\n%s", err, l.text())
+	}
+}
+
+// The rows that are handed over while the function runs are not seen by it, whatever it keeps; nor is the answer changed that is read meanwhile.
+func TestRowsHandedOverAheadChangeNothing(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		t.Run(fmt.Sprint("kept ", keep), func(t *testing.T) {
+			t.Parallel()
+			c, l := start(t, fmt.Sprintf(`
+import time
+kept = []
+def clean(df: "pyarrow.Table", chunk):
+    first = df["id"].to_pylist()
+    time.sleep(0.05)
+    assert df["id"].to_pylist() == first
+    if %s:
+        kept.append((df, first))
+        assert all(f["id"].to_pylist() == ids for f, ids in kept)
+    return df
+`, map[bool]string{false: "False", true: "True"}[keep]), withPeople)
+			var before func() (function.Answers, error)
+			for round := range 6 {
+				wait, err := c.CallEach(t.Context(), batch(t, round+1, 2, 7-round))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if before != nil {
+					got, err := answersOf(t, before)
+					if err != nil || len(got) != 3 || strings.Count(got[0], "id") != round || strings.Count(got[2], "id") != 8-round || !strings.HasPrefix(got[0], `{"id":0,`) {
+						t.Errorf("round %d: %v, %q\n%s", round-1, err, got, l.text())
+					}
+				}
+				before = wait
+			}
+			if _, err := answersOf(t, before); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A batch that was handed over ahead is not called for after one that failed; another one is.
+func TestABatchBehindAFailureIsNotCalled(t *testing.T) {
+	c, l := start(t, `
+calls = []
+def clean(df: "pyarrow.Table", chunk):
+    calls.append(len(df))
+    print("calls", calls)
+    if len(df) == 2:
+        raise ValueError("two")
+    return df
+`, withPeople)
+	var waits []func() (function.Answers, error)
+	for _, n := range []int{2, 3} {
+		wait, err := c.CallEach(t.Context(), batch(t, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		waits = append(waits, wait)
+	}
+	for _, wait := range waits {
+		if _, err := wait(); drover.KindOf(err) != drover.Data || !strings.Contains(err.Error(), "two") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if got, err := callEach(t, t.Context(), c, batch(t, 1)); err != nil || len(got) != 1 || !strings.Contains(l.text(), "calls [2, 1]") {
+		t.Errorf("got %v, %q\n%s", err, got, l.text())
 	}
 }

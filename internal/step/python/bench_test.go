@@ -126,8 +126,12 @@ func cpuOf(b *testing.B, c *Child) float64 {
 	return total
 }
 
-// BenchmarkBridge compares a call with what pyarrow's own conversions and the same function take in one Python process on the same data, in turns. It
-// reports the medians in milliseconds and their ratio. "auto" and "nullable" beside pyarrow's conversion to NumPy keep what that loses.
+// benchRound is how many chunks follow each other before it is the other side's turn.
+const benchRound = 8
+
+// BenchmarkBridge compares chunks that follow each other, as those of a task do, and a chunk alone, with what pyarrow's own conversions and the same
+// function take in one Python process on the same data, in turns. It reports the medians in milliseconds and their ratios. "auto" and "nullable" beside
+// pyarrow's conversion to NumPy keep what that loses.
 func BenchmarkBridge(b *testing.B) {
 	for _, mode := range []string{"numpy", "pyarrow", "auto", "nullable"} {
 		b.Run(mode, func(b *testing.B) {
@@ -141,7 +145,7 @@ func BenchmarkBridge(b *testing.B) {
 			bridge, _ := start(b, benchFunction, func(o *Options) {
 				o.Spec.DTypes, o.Input, o.Output = strings.TrimPrefix(mode, "auto"), schema, schema
 			})
-			var here, through, hereCPU, throughCPU []float64
+			var here, hereCPU, alone, through, throughCPU []float64
 			beside, _ := start(b, benchFunction, func(o *Options) {
 				o.Spec.Function, o.Input = "clean.py:here", schema
 				o.Log = func(_, line string) {
@@ -152,36 +156,57 @@ func BenchmarkBridge(b *testing.B) {
 					here, hereCPU = append(here, wall), append(hereCPU, cpu)
 				}
 			})
-			for range b.N + 1 {
-				for _, child := range []*Child{beside, bridge} {
-					rows, err := array.NewRecordReader(schema, records)
-					if err != nil {
-						b.Fatal(err)
-					}
-					began, ran := time.Now(), cpuOf(b, child)
-					answer, err := child.Call(b.Context(), function.Chunk{Key: mode}, rows)
-					if err != nil {
-						b.Fatal(err)
-					}
-					n := int64(0)
-					for answer.Next() {
-						n += answer.RecordBatch().NumRows()
-					}
-					if child == bridge {
-						through = append(through, float64(time.Since(began).Microseconds())/1000)
-						throughCPU = append(throughCPU, cpuOf(b, child)-ran)
-						if n < benchRows/4 || n > benchRows*3/4 {
-							b.Fatalf("%d rows", n)
-						}
-					}
-					answer.Release()
-					rows.Release()
+			chunk := []function.Part{{Chunk: function.Chunk{Key: mode}, Rows: benchRows}}
+			hand := func(to *Child) (wait func() (function.Answers, error)) {
+				rows, err := array.NewRecordReader(schema, records)
+				if err != nil {
+					b.Fatal(err)
 				}
+				defer rows.Release()
+				if wait, err = to.CallEach(b.Context(), batchOf{rows, chunk}); err != nil {
+					b.Fatal(err)
+				}
+				return wait
 			}
-			median := func(v []float64) float64 { v = slices.Sorted(slices.Values(v[1:])); return v[len(v)/2] } // the first starts the process
+			take := func(wait func() (function.Answers, error)) (rows int) {
+				answers, err := wait()
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer answers.Rows.Release()
+				for answers.Rows.Next() {
+					rows += int(answers.Rows.RecordBatch().NumRows())
+				}
+				return rows
+			}
+			for _, child := range []*Child{beside, bridge} {
+				take(hand(child)) // starts the process
+			}
+			for range b.N {
+				for range benchRound {
+					take(hand(beside))
+				}
+				began := time.Now()
+				if n := take(hand(bridge)); n < benchRows/4 || n > benchRows*3/4 {
+					b.Fatalf("%d rows", n)
+				}
+				alone = append(alone, milliseconds(began))
+				running := hand(bridge)
+				began, ran := time.Now(), cpuOf(b, bridge)
+				for range benchRound {
+					next := hand(bridge)
+					take(running)
+					running = next
+				}
+				through = append(through, milliseconds(began)/benchRound)
+				throughCPU = append(throughCPU, (cpuOf(b, bridge)-ran)/benchRound)
+				take(running)
+			}
+			median := func(v []float64) float64 { v = slices.Sorted(slices.Values(v)); return v[len(v)/2] }
 			b.ReportMetric(median(here), "ms-in-python")
 			b.ReportMetric(median(through), "ms-bridge")
 			b.ReportMetric(median(through)/median(here), "ratio")
+			b.ReportMetric(median(alone)/median(here), "ratio-alone")
 			b.ReportMetric(median(hereCPU), "cpu-ms-in-python")
 			b.ReportMetric(median(throughCPU), "cpu-ms-bridge")
 			b.ReportMetric(median(throughCPU)/median(hereCPU), "cpu-ratio")
@@ -189,3 +214,5 @@ func BenchmarkBridge(b *testing.B) {
 		})
 	}
 }
+
+func milliseconds(since time.Time) float64 { return float64(time.Since(since).Microseconds()) / 1000 }

@@ -25,8 +25,9 @@ type Child struct {
 	chunk    string       // whose lines are being printed
 	mark     string       // see hello
 	baseline int64        // the process's own memory in bytes before its first call
-	rows     gatherer     // what it is given
+	rows     rowMemory    // what it is given
 	answers  answerMemory // what it gives
+	last     *handed      // the rows that were handed over last
 }
 
 var _ function.Batcher = (*Child)(nil)
@@ -45,7 +46,7 @@ func (c *Child) PID() int { return int(c.pid.Load()) }
 // Close ends the process with everything that it started. Answers stay until they are released.
 func (c *Child) Close() error {
 	c.stop()
-	return c.forget()
+	return c.rows.close()
 }
 
 // stop ends the process; the next Call starts another.
@@ -56,70 +57,82 @@ func (c *Child) stop() {
 		c.process = nil
 	}
 	c.answers.retireAll()
-	if c.rows.memory != nil {
-		c.rows.memory.sent = false
-	}
+	c.rows.mapped = [rowPlaces]int{}
 }
 
 // Call runs the function on the rows of one chunk. See function.Function; the kinds of error are Data (the function raised, or its answer does not
 // fit), Invalid (the function cannot be had, or a column cannot be handed over), Lost (the process ended, or ctx's deadline passed), Overrun
 // (MemoryError) and Interrupted (ctx was cancelled).
 func (c *Child) Call(ctx context.Context, chunk function.Chunk, rows array.RecordReader) (array.RecordReader, error) {
-	c.chunk = chunk.Key
-	at, file, err := c.ready(ctx, rows)
+	h, err := c.hand(rows)
 	if err != nil {
 		return nil, err
 	}
-	answer, _, err := c.call(ctx, []called{{Chunk: chunk}}, at, file)
-	return answer, err
+	h.waited = true
+	h.calls = []called{{Chunk: chunk}}
+	a, err := c.call(ctx, h)
+	return a.Rows, err
 }
 
 // CallEach implements function.Batcher. The kinds of error are those of Call.
 func (c *Child) CallEach(ctx context.Context, batch function.Batch) (wait func() (function.Answers, error), _ error) {
-	c.chunk = ""
-	at, file, err := c.ready(ctx, batch)
+	before := c.last
+	if before != nil && before.waited {
+		before = nil
+	}
+	h, err := c.hand(batch)
 	if err != nil {
 		return nil, err
 	}
-	var calls []called
 	for _, p := range batch.Parts() {
-		calls = append(calls, called{p.Chunk, p.Rows})
+		h.calls = append(h.calls, called{p.Chunk, p.Rows})
 	}
-	var a function.Answers
-	var told error
-	done := make(chan struct{})
 	go func() {
-		defer close(done)
-		began := time.Now()
-		a.Rows, a.Counts, told = c.call(ctx, calls, at, file)
-		a.Took = time.Since(began)
+		defer close(h.done)
+		if before != nil {
+			<-before.done
+			if h.err = before.err; h.err != nil {
+				return // whoever waits learns of the first chunk that failed
+			}
+		}
+		h.answers, h.err = c.call(ctx, h)
 	}()
-	return func() (function.Answers, error) {
-		<-done
-		return a, told
-	}, nil
+	return h.wait, nil
 }
 
-// ready has a process that waits for a call, and gives it rows. The memory must travel with the call where it is new.
-func (c *Child) ready(ctx context.Context, rows array.RecordReader) (*given, *os.File, error) {
+// Ahead implements function.Batcher: rows whose memory is not used again are not held twice.
+func (c *Child) Ahead() bool { return c.last == nil || !c.last.once }
+
+// hand writes rows into memory that no call uses.
+func (c *Child) hand(rows array.RecordReader) (*handed, error) {
+	h := &handed{done: make(chan struct{})}
+	if c.last != nil {
+		if h.place = c.last.place; !c.last.waited {
+			h.place = 1 - h.place
+		}
+	}
+	var err error
+	if h.bytes, err = c.rows.write(h.place, rows); err != nil {
+		return nil, failed(err)
+	}
+	keep := c.keep()
+	h.once = keep > 0 && int64(h.bytes) > keep
+	c.last = h
+	return h, nil
+}
+
+// call has the function called for the chunks of rows that were handed over.
+func (c *Child) call(ctx context.Context, h *handed) (function.Answers, error) {
 	if err := c.settle(ctx); err != nil {
-		return nil, nil, err
+		return function.Answers{}, err
 	}
-	at, file, err := c.give(rows)
+	began := time.Now()
+	r, out, err := c.askFunction(ctx, h)
 	if err != nil {
-		return nil, nil, failed(err)
+		return function.Answers{}, failed(err)
 	}
-	return at, file, nil
-}
-
-// call has the function called for chunks whose rows were given, and returns the answers' rows and how many each has.
-func (c *Child) call(ctx context.Context, calls []called, at *given, file *os.File) (array.RecordReader, []int, error) {
-	r, out, err := c.askFunction(ctx, calls, at, file)
-	if err != nil {
-		return nil, nil, failed(err)
-	}
-	if r.Kept || at.Once {
-		err = c.forget()
+	if r.Kept || h.once {
+		err = c.rows.forget(h.place)
 	}
 	if out != nil && r.Answer != nil {
 		err = errors.Join(err, c.answers.take(r.Answer.Place, out))
@@ -128,59 +141,26 @@ func (c *Child) call(ctx context.Context, calls []called, at *given, file *os.Fi
 		err = errors.Join(err, out.Close())
 	}
 	if r.Error != nil {
-		return nil, nil, r.Error
+		return function.Answers{}, r.Error
 	}
 	if err != nil {
-		return nil, nil, failed(err)
+		return function.Answers{}, failed(err)
 	}
-	if r.Answer == nil || len(r.Answer.Rows) != len(calls) {
-		return nil, nil, drover.Errorf(drover.Lost, "%s: Python answered without rows", c.options.Spec.Function)
+	if r.Answer == nil || len(r.Answer.Rows) != len(h.calls) {
+		return function.Answers{}, drover.Errorf(drover.Lost, "%s: Python answered without rows", c.options.Spec.Function)
 	}
-	answer, err := c.answers.rows(*r.Answer)
+	rows, err := c.answers.rows(*r.Answer)
 	if err != nil {
-		return nil, nil, failed(err)
+		return function.Answers{}, failed(err)
 	}
 	if keep := c.keep(); keep > 0 && int64(r.Answer.Bytes) > keep {
 		c.answers.retire(r.Answer.Place)
 	}
-	return answer, r.Answer.Rows, nil
-}
-
-// give writes rows into memory and returns where they are, with the memory if the child does not have it.
-func (c *Child) give(rows array.RecordReader) (*given, *os.File, error) {
-	if c.rows.memory == nil {
-		s, err := newSegment()
-		if err != nil {
-			return nil, nil, err
-		}
-		c.rows.memory = s
-	}
-	n, err := c.rows.write(rows)
-	if err != nil {
-		return nil, nil, err
-	}
-	s := c.rows.memory
-	file := s.file
-	if s.sent {
-		file = nil
-	}
-	s.sent = true
-	keep := c.keep()
-	return &given{Bytes: n, Once: keep > 0 && int64(n) > keep, Spare: c.answers.spare()}, file, nil
+	return function.Answers{Rows: rows, Counts: r.Answer.Rows, Took: time.Since(began)}, nil
 }
 
 // keep is how large memory may be that is used again: an eighth of the child's share. 0 means no bound.
 func (c *Child) keep() int64 { return c.options.Memory / 8 }
-
-// forget lets go of the memory that rows are given in.
-func (c *Child) forget() error {
-	s := c.rows.memory
-	c.rows.memory = nil
-	if s == nil {
-		return nil
-	}
-	return s.close()
-}
 
 // failed makes a drover.Error of what is none yet.
 func failed(err error) error {
@@ -216,17 +196,18 @@ func (c *Child) over() bool {
 }
 
 // askFunction asks for calls of the function, each within the time that it has.
-func (c *Child) askFunction(ctx context.Context, calls []called, rows *given, file *os.File) (reply, *os.File, error) {
+func (c *Child) askFunction(ctx context.Context, h *handed) (reply, *os.File, error) {
 	ctx, again, cancel := function.WithinEach(ctx, c.options.Timeout)
 	defer cancel()
-	c.chunk = calls[0].Key
+	c.chunk = h.calls[0].Key
 	c.process.began = func(place int) {
-		if place < len(calls) {
-			c.chunk = calls[place].Key
+		if place < len(h.calls) {
+			c.chunk = h.calls[place].Key
 			again()
 		}
 	}
-	return c.ask(ctx, request{Call: calls, Rows: rows}, file)
+	rows := &given{Place: h.place, Bytes: h.bytes, Once: h.once, Spare: c.answers.spare()}
+	return c.ask(ctx, request{Call: h.calls, Rows: rows}, c.rows.unmapped(h.place))
 }
 
 // startTimeout is how long Python may take to start: importing the largest libraries from a slow disk, on a machine that has no time for it.

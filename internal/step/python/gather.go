@@ -20,8 +20,8 @@ const (
 
 // gatherer writes the chunks of a run into shared memory. It remembers how large they are: what it has room for costs nothing until it is written.
 type gatherer struct {
-	memory *segment
-	used   int // of the memory, by the present chunk
+	memory *segment // that is written to
+	used   int      // of the memory
 	// rates are the bytes a row of each buffer in the last batch, expected is the rows of the last chunk.
 	rates    []float64
 	expected int
@@ -31,9 +31,9 @@ type gatherer struct {
 	needs []int
 }
 
-// write writes rows to their end as an IPC stream from the memory's beginning, and returns the stream's length.
-func (g *gatherer) write(rows array.RecordReader) (int, error) {
-	g.used, g.body = 0, nil
+// write writes rows to their end as an IPC stream from a memory's beginning, and returns the stream's length.
+func (g *gatherer) write(memory *segment, rows array.RecordReader) (int, error) {
+	g.memory, g.used, g.body = memory, 0, nil
 	write := g.gather
 	if fields := rows.Schema().Fields(); len(fields) == 0 || !plain(fields) {
 		write = g.stream

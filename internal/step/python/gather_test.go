@@ -31,7 +31,7 @@ func TestRowsAreGatheredAsTheyAre(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := &gatherer{memory: s}
+		g := &gatherer{}
 		defer func() {
 			if err := s.close(); err != nil {
 				t.Error(err)
@@ -47,7 +47,7 @@ func TestRowsAreGatheredAsTheyAre(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			size, err := g.write(in)
+			size, err := g.write(s, in)
 			if err != nil {
 				t.Fatal(err)
 			}

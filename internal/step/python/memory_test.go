@@ -90,8 +90,8 @@ func TestMemoryIsUsedAgain(t *testing.T) {
 			}
 			*m = c.answers.places[0]
 		}
-		if (first == second && first != nil) != again || (c.rows.memory != nil) != again {
-			t.Errorf("with a share of %d: answers in %p and %p, rows in %v", memory, first, second, c.rows.memory)
+		if c.Ahead() != again || (first == second && first != nil) != again || (c.rows.places[0] != nil) != again {
+			t.Errorf("with a share of %d: answers in %p and %p, rows in %v", memory, first, second, c.rows.places)
 		}
 	}
 }

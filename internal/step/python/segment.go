@@ -13,8 +13,6 @@ import (
 type segment struct {
 	file *os.File
 	data []byte
-	// sent says that the child has it in its present size.
-	sent bool
 }
 
 func newSegment() (*segment, error) {
@@ -41,7 +39,7 @@ func (s *segment) grow(size int) error {
 		return fmt.Errorf("map shared memory: %w", err)
 	}
 	err = s.unmap()
-	s.data, s.sent = data, false
+	s.data = data
 	return err
 }
 

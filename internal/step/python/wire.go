@@ -55,8 +55,9 @@ type called struct {
 	Rows int `json:"rows"`
 }
 
-// given says where the rows of a call are. New memory travels beside the message and takes the place of the last; the child maps all of it.
+// given says where the rows of a call are. New memory travels beside the message; the child maps all of it.
 type given struct {
+	Place int `json:"place"`
 	// Bytes is the length of the IPC stream at the memory's beginning.
 	Bytes int `json:"bytes"`
 	// Once says that the memory is not used again: it is free as soon as the frame is.

@@ -90,21 +90,22 @@ def new_memory():
 
 
 class Rows:
-    """The memory that rows are given in, chunk after chunk, as long as each frame is gone before the next. It cannot be written to, like other Arrow
-    data: frames copy what they change."""
+    """The memory that rows are given in, by place, the same again as long as each frame is gone when its call has ended. It cannot be written to, like
+    other Arrow data: frames copy what they change."""
 
     def __init__(self):
-        self.memory = self.lent = None
+        self.places, self.place, self.lent = {}, None, None
         os.register_at_fork(before=self.forget)  # the fork's frames must not change either
 
     def table(self, given, descriptor):
+        self.place = given["place"]
         if descriptor is not None:
             self.forget()
             try:
-                self.memory = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+                self.places[self.place] = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
             finally:
                 os.close(descriptor)
-        view = memoryview(self.memory)[: given["bytes"]]
+        view = memoryview(self.places[self.place])[: given["bytes"]]
         self.lent = weakref.ref(view)
         if given["once"]:
             self.forget()
@@ -112,14 +113,15 @@ class Rows:
             return stream.read_all()
 
     def kept(self):
-        """Says whether the memory must not be written to again: something refers to it, or it was let go. It is let go then."""
+        """Says whether the memory of the last rows must not be written to again: something refers to it, or it was let go. It is let go then."""
         if self.lent is not None and self.lent() is not None:
             self.forget()
-        return self.memory is None
+        return self.place not in self.places
 
     def forget(self):
-        """Lets go of the memory. It lasts as long as anything refers to it."""
-        self.memory = self.lent = None
+        """Lets go of the memory of the last rows. It lasts as long as anything refers to it."""
+        self.places.pop(self.place, None)
+        self.lent = None
 
 
 class Answers:
