@@ -3,14 +3,17 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/connector/all"
 	"github.com/droverdata/drover/internal/bind"
+	"github.com/droverdata/drover/internal/duck"
 	"github.com/droverdata/drover/internal/jobfile"
 	"github.com/droverdata/drover/internal/ledger/open"
 	"github.com/droverdata/drover/internal/plan"
@@ -73,13 +76,19 @@ func (a *app) plan(ctx context.Context, file *jobfile.File, asJSON bool) (err er
 	if err != nil {
 		return err
 	}
-	totals, layout, err := count(ctx, bound, past, env, s.workers)
+	found, err := look(ctx, bound, past, env, s.workers)
 	if err != nil {
 		return err
 	}
+	totals := found.totals
 	totals.Memory, totals.Workers = s.memory, s.workers
-	if layout != nil {
-		p = p.WithLayout(*layout)
+	if found.first != nil {
+		if p, err = pushdown(ctx, bound, p, found, env); err != nil {
+			return err
+		}
+	}
+	if found.layout != nil {
+		p = p.WithLayout(*found.layout)
 	}
 	if asJSON {
 		return a.printJSON(plan.Document{Plan: p, Totals: totals})
@@ -105,28 +114,62 @@ func loadedKeys(ctx context.Context, target string, job drover.Job) (_ *run.Load
 	return run.LoadedKeys(ctx, l, job, "")
 }
 
-// count cuts the source as a run would, adds up the chunks, and finds out how the tasks reach the sink where it has partitions. A source that a
+// findings are what a look at the source adds to a plan.
+type findings struct {
+	totals plan.Totals
+	layout *plan.Layout // nil where the sink has no partitions
+	state  json.RawMessage
+	first  *connector.Chunk // nil where there is none
+}
+
+// look cuts the source as a run would, adds up the chunks, and finds out how the tasks reach the sink where it has partitions. A source that a
 // run spools is not cut: that would read all of it.
-func count(ctx context.Context, b *bind.Bound, past *run.Loaded, env connector.Env, workers int) (t plan.Totals, _ *plan.Layout, err error) {
+func look(ctx context.Context, b *bind.Bound, past *run.Loaded, env connector.Env, workers int) (f findings, err error) {
 	chunking := b.Job.Frame.Chunk
 	if chunking.Spool {
-		return t, nil, nil
+		return f, nil
 	}
-	state, err := b.Source.Begin(ctx, chunking, nil)
-	if err != nil {
-		return t, nil, err
+	if f.state, err = b.Source.Begin(ctx, chunking, nil); err != nil {
+		return f, err
 	}
 	var sample run.Sample
-	for c, err := range past.New(b.Source.Chunks(ctx, chunking, state)) {
+	for c, err := range past.New(b.Source.Chunks(ctx, chunking, f.state)) {
 		if err != nil {
-			return t, nil, fmt.Errorf("cut the source into chunks: %w", err)
+			return f, fmt.Errorf("cut the source into chunks: %w", err)
+		}
+		if f.first == nil {
+			f.first = &c
 		}
 		sample.Add(c)
 	}
-	t = plan.Totals{Chunks: sample.Chunks, Rows: sample.Rows, Bytes: sample.Bytes, Loaded: past.Skipped()}
-	layout, ok, err := run.Layout(ctx, b, env, state, &sample, int64(workers))
-	if err != nil || !ok {
-		return t, nil, err
+	f.totals = plan.Totals{Chunks: sample.Chunks, Rows: sample.Rows, Bytes: sample.Bytes, Loaded: past.Skipped()}
+	layout, ok, err := run.Layout(ctx, b, env, f.state, &sample, int64(workers))
+	if ok && err == nil {
+		f.layout = &layout
 	}
-	return t, &layout, nil
+	return f, err
+}
+
+// pushdown opens the first chunk, reads nothing of it, and asks the source what it does by itself.
+func pushdown(ctx context.Context, b *bind.Bound, p plan.Plan, f findings, env connector.Env) (_ plan.Plan, err error) {
+	session, err := duck.Open(ctx, duck.Options{TempDir: env.TempDir, Now: time.Now(), Timezone: b.Job.Timezone})
+	if err != nil {
+		return p, fmt.Errorf("open a session to plan the source's part: %w", err)
+	}
+	defer session.Close()
+	rel, err := b.Source.Open(ctx, session, b.Input, f.state, []connector.Chunk{*f.first})
+	if err != nil {
+		return p, err
+	}
+	defer func() { err = errors.Join(err, rel.Close()) }()
+	pusher, ok := rel.(connector.Pusher)
+	if !ok {
+		return p, nil
+	}
+	first := p.Stages[0]
+	d, err := pusher.Pushdown(ctx, first.Program, first.Needs())
+	if err != nil {
+		return p, err
+	}
+	return p.WithPushdown(d), nil
 }

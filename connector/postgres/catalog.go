@@ -173,8 +173,10 @@ func (t *table) readColumns(ctx context.Context, conn *pgx.Conn) error {
 		SELECT a.attname, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated::text <> '',
 			a.attidentity::text, a.atthasdef,
 			CASE WHEN a.attcollation <> 0 AND a.attcollation <> y.typcollation THEN format('%I.%I', n.nspname, l.collname) ELSE '' END,
-			coalesce(l.collisdeterministic, false), coalesce(l.collname IN ('C', 'POSIX') AND n.nspname = 'pg_catalog', false)
-		FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
+			coalesce(l.collisdeterministic, false),
+			coalesce(n.nspname = 'pg_catalog' AND (l.collname IN ('C', 'POSIX') OR l.collname = 'default' AND
+				d.datcollate IN ('C', 'POSIX') AND coalesce(to_jsonb(d)->>'datlocprovider', 'c') = 'c'), false) -- the provider since 15
+		FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid JOIN pg_database d ON d.datname = current_database()
 			LEFT JOIN pg_collation l ON l.oid = a.attcollation LEFT JOIN pg_namespace n ON n.oid = l.collnamespace
 		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
 		ORDER BY a.attnum`, t.oid)

@@ -1,12 +1,14 @@
 package postgres
 
 import (
+	"context"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/step"
 )
 
@@ -22,6 +24,24 @@ func (r *relation) Narrow(conditions []step.Condition) {
 			r.where = append(r.where, sql)
 		}
 	}
+}
+
+// Pushdown implements connector.Pusher: the COPY statements name the columns that are needed, and have the conditions that Narrow takes.
+func (r *relation) Pushdown(_ context.Context, program step.Program, columns []string) (connector.Pushdown, error) {
+	p := connector.Pushdown{How: "the source's COPY statements", Columns: columns, Of: len(r.columns)}
+	if r.spool != nil {
+		p.How, p.Columns = "the spool", nil
+	}
+	for _, c := range program.Where {
+		n := len(r.where)
+		if r.Narrow([]step.Condition{c}); len(r.where) > n {
+			p.Filters = append(p.Filters, c.String())
+		} else {
+			p.Left = append(p.Left, c.String())
+		}
+	}
+	p.Left = append(p.Left, program.Rest...)
+	return p, nil
 }
 
 // narrowed adds the conditions to a FROM clause that may have a WHERE.

@@ -69,9 +69,24 @@ func (b *Bound) compile(ctx context.Context, reg connector.Registry, env connect
 		Why: fmt.Sprintf("step %d (%s): a function sees whole chunks", last+1, steps[last].Kind()), Where: functions[0].Before.Where,
 	}
 	for i := range functions {
-		functions[i].Before.Where = nil
+		before := &functions[i].Before
+		b.Program.Rest = append(b.Program.Rest, before.Rest...)
+		if i > 0 {
+			b.Program.Rest = append(b.Program.Rest, texts(before.Where)...)
+		}
+		before.Where = nil
 	}
+	b.Program.Rest = slices.Concat(b.Program.Rest, c.Program.Rest, texts(c.Program.Where))
 	return b.bindExpect(ctx, session)
+}
+
+// texts writes out conditions on what a function returned, which no source can apply.
+func texts(conditions []step.Condition) []string {
+	out := make([]string, len(conditions))
+	for i, c := range conditions {
+		out[i] = c.String()
+	}
+	return out
 }
 
 // bindExpect holds the expectations against the columns of the output.

@@ -56,9 +56,11 @@ type Stage struct {
 	Program step.Program    `json:"program"`
 	Reads   []string        `json:"reads,omitempty"`
 	// Reading is what the source says of how it reads.
-	Reading string        `json:"reading,omitempty"`
-	Output  drover.Schema `json:"output"`
-	Sink    Endpoint      `json:"sink"`
+	Reading string `json:"reading,omitempty"`
+	// Pushdown is what the source does by itself, where it was asked.
+	Pushdown *connector.Pushdown `json:"pushdown,omitempty"`
+	Output   drover.Schema       `json:"output"`
+	Sink     Endpoint            `json:"sink"`
 	// Notes and Types are connector.Check's.
 	Notes []string `json:"notes,omitempty"`
 	Types []string `json:"types,omitempty"`

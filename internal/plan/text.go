@@ -120,6 +120,7 @@ func (s Stage) write(b *strings.Builder) {
 	if gone := s.dropped(); len(gone) > 0 {
 		line(b, "not written", strings.Join(gone, ", "))
 	}
+	s.pushed(b)
 	for i, n := range s.Notes {
 		label := ""
 		if i == 0 {

@@ -1,5 +1,7 @@
 package step
 
+import "strings"
+
 // Condition is a filter over source columns that a source may apply before it hands rows over. The program applies it too: a source
 // that cannot mean exactly the same leaves it alone.
 //
@@ -19,4 +21,37 @@ type Condition struct {
 type Value struct {
 	Type string `json:"type"`
 	Text string `json:"text"`
+}
+
+// String is the condition as SQL, for people: names are not quoted.
+func (c Condition) String() string {
+	values := make([]string, len(c.Values))
+	for i, v := range c.Values {
+		values[i] = v.String()
+	}
+	switch {
+	case c.Column == "" && c.Op == "not" && len(c.Of) == 1:
+		return "NOT (" + c.Of[0].String() + ")"
+	case c.Column == "":
+		parts := make([]string, len(c.Of))
+		for i, of := range c.Of {
+			parts[i] = of.String()
+		}
+		return "(" + strings.Join(parts, " "+strings.ToUpper(c.Op)+" ") + ")"
+	case c.Op == "true":
+		return c.Column
+	case c.Op == "in" || c.Op == "not in":
+		return c.Column + " " + strings.ToUpper(c.Op) + " (" + strings.Join(values, ", ") + ")"
+	case len(values) == 1:
+		return c.Column + " " + c.Op + " " + values[0]
+	}
+	return c.Column + " " + strings.ToUpper(c.Op)
+}
+
+// String is the value as an SQL literal.
+func (v Value) String() string {
+	if v.Type == "BIGINT" || v.Type == "BOOLEAN" {
+		return v.Text
+	}
+	return "'" + strings.ReplaceAll(v.Text, "'", "''") + "'"
 }

@@ -37,6 +37,9 @@ type Program struct {
 	// Where are conditions that the program's filters imply on the source's rows, all of which a row must meet to yield anything. A source
 	// may apply any of them first.
 	Where []Condition `json:"where,omitempty"`
+	// Rest is what Where does not say of the filters, as SQL: only the program can apply it. Those that follow calls, or a step that sees whole
+	// chunks, are a part of it.
+	Rest []string `json:"rest,omitempty"`
 }
 
 // Call is a function that is called with one whole chunk at a time, unless it has no rows.

@@ -93,8 +93,9 @@ type compiler struct {
 	number int
 	// filtered says that rows were removed since the last fence.
 	filtered bool
-	// where is step.Program's Where.
+	// where and rest are step.Program's Where and Rest.
 	where []step.Condition
+	rest  []string
 }
 
 // column is a column between two steps.
@@ -154,7 +155,7 @@ func (c *compiler) step(ctx context.Context, st drover.Step, field string) error
 }
 
 func (c *compiler) finish() Compiled {
-	out := Compiled{Program: step.Program{SQL: c.render(), RowWise: c.opaque == "", Why: c.opaque, Where: c.where}, Opaque: c.opaqueStep}
+	out := Compiled{Program: step.Program{SQL: c.render(), RowWise: c.opaque == "", Why: c.opaque, Where: c.where, Rest: c.rest}, Opaque: c.opaqueStep}
 	for _, col := range c.columns {
 		out.Output = append(out.Output, col.Column)
 		if col.From == "" {

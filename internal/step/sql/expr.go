@@ -152,7 +152,9 @@ func (c *compiler) filter(ctx context.Context, text, field string) error {
 			WithHint("compare it with something, for example %s IS NOT NULL", shorten(text, 80))
 	}
 	c.read(c.deps(e.reads))
-	c.where = append(c.where, where(e.node, c.schema())...)
+	if err := c.narrow(ctx, e.node); err != nil {
+		return err
+	}
 	c.keep(e.sql, !harmless(e.node, c.schema()))
 	return nil
 }

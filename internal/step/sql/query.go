@@ -248,7 +248,9 @@ func (c *compiler) adopt(ctx context.Context, t node, output drover.Schema, fiel
 			return err
 		}
 		c.read(deps)
-		c.where = append(c.where, where(filter, c.schema())...)
+		if err := c.narrow(ctx, filter); err != nil {
+			return err
+		}
 	}
 	columns := make([]column, len(output))
 	for i, it := range items {

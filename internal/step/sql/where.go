@@ -1,26 +1,61 @@
 package sqlstep
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/duck"
 	"github.com/droverdata/drover/internal/step"
 )
 
-// where returns the conjuncts of a filter that are plain enough for a source to apply, over source columns.
-func where(n node, schema drover.Schema) []step.Condition {
+// where returns the conjuncts of a filter that are plain enough for a source to apply, over source columns, and the others.
+func where(n node, schema drover.Schema) (plain []step.Condition, rest []node) {
 	if n.str("type") == "CONJUNCTION_AND" {
-		var out []step.Condition
 		for _, k := range n.kids("children") {
-			out = append(out, where(k, schema)...)
+			p, r := where(k, schema)
+			plain, rest = append(plain, p...), append(rest, r...)
 		}
-		return out
+		return plain, rest
 	}
 	if c, ok := condition(n, schema); ok {
-		return []step.Condition{c}
+		return []step.Condition{c}, nil
+	}
+	return nil, []node{n}
+}
+
+// narrow notes what a filter says of the source's rows, and what only the program can tell of them.
+func (c *compiler) narrow(ctx context.Context, filter node) error {
+	plain, rest := where(filter, c.schema())
+	c.where = append(c.where, plain...)
+	for _, n := range rest {
+		text, err := c.text(ctx, n)
+		if err != nil {
+			return err
+		}
+		c.rest = append(c.rest, text)
 	}
 	return nil
+}
+
+// text is an expression as DuckDB writes it.
+func (c *compiler) text(ctx context.Context, n node) (string, error) {
+	around, err := parse(ctx, c.s, selectWord+"1")
+	if err != nil {
+		return "", err
+	}
+	around[0]["select_list"] = []any{map[string]any(n)}
+	doc, err := json.Marshal(map[string]any{"error": false, "statements": []any{map[string]any{"node": map[string]any(around[0])}}})
+	if err != nil {
+		return "", fmt.Errorf("encode a filter: %w", err)
+	}
+	rows, err := c.s.Texts(ctx, "SELECT json_deserialize_sql("+duck.Literal(string(doc))+"::JSON)")
+	if err != nil {
+		return "", fmt.Errorf("write a filter out: %w", err)
+	}
+	return strings.TrimPrefix(*rows[0][0], selectWord), nil
 }
 
 var comparisons = map[string]string{
@@ -116,6 +151,9 @@ var texts = map[string]bool{"VARCHAR": true, "DATE": true, "TIMESTAMP": true, "T
 
 // value translates a literal that is compared with a column of a type.
 func value(n node, typ string) (step.Value, bool) {
+	if b, ok := boolean(n); ok && typ == "BOOLEAN" {
+		return step.Value{Type: typ, Text: b}, true
+	}
 	if n.str("class") == "CAST" && n.kid("cast_type").empty("type_info") && !n.flag("try_cast") {
 		if to := n.kid("cast_type").str("id"); to != typ || !texts[to] || constantType(n.kid("child")) != "VARCHAR" {
 			return step.Value{}, false
@@ -136,17 +174,21 @@ func value(n node, typ string) (step.Value, bool) {
 		}
 		return step.Value{Type: "BIGINT", Text: text}, v != ""
 	case negative:
-	case id == "BOOLEAN" && typ == "BOOLEAN":
-		text := "false"
-		if constant.flag("value") {
-			text = "true"
-		}
-		return step.Value{Type: typ, Text: text}, true
 	case id == "VARCHAR" && texts[typ]:
 		text, ok := constant["value"].(string)
 		return step.Value{Type: typ, Text: text}, ok
 	}
 	return step.Value{}, false
+}
+
+// boolean returns true or false, which DuckDB parses as casts of the texts t and f.
+func boolean(n node) (text string, ok bool) {
+	child := n.kid("child")
+	if n.str("class") != "CAST" || n.kid("cast_type").str("id") != "BOOLEAN" || n.flag("try_cast") || constantType(child) != "VARCHAR" {
+		return "", false
+	}
+	text, ok = map[string]string{"t": "true", "f": "false"}[child.kid("value").str("value")]
+	return text, ok
 }
 
 func integer(typ string) bool { return typ == "SMALLINT" || typ == "INTEGER" || typ == "BIGINT" }

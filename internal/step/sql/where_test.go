@@ -2,6 +2,8 @@ package sqlstep
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/droverdata/drover"
@@ -33,6 +35,7 @@ func TestFiltersAreSplitIntoConditionsOnSourceColumns(t *testing.T) {
 		"t NOT IN ('a', NULL)":                    `null`,
 		"t COLLATE NOCASE = 'a'":                  `null`,
 		"i BETWEEN 1 AND 2":                       `[{"op":"and","of":[{"op":"\u003e=","column":"i","values":[{"type":"BIGINT","text":"1"}]},{"op":"\u003c=","column":"i","values":[{"type":"BIGINT","text":"2"}]}]}]`,
+		"b <> true":                               `[{"op":"\u003c\u003e","column":"b","values":[{"type":"BOOLEAN","text":"true"}]}]`,
 		"f > 1.5":                                 `null`,
 		"i > 1.5":                                 `null`,
 		"i = '5'":                                 `null`,
@@ -54,6 +57,49 @@ func TestFiltersAreSplitIntoConditionsOnSourceColumns(t *testing.T) {
 		e, _ := json.Marshal(expected)
 		if string(g) != string(e) {
 			t.Errorf("%s:\n%s, want\n%s", filterText, g, e)
+		}
+	}
+}
+
+// drover plan shows what of a filter the source is not told.
+func TestTheRestOfAFilterIsWhatNoConditionSays(t *testing.T) {
+	s := session(t)
+	schema := drover.Schema{{Name: "i", Type: "INTEGER"}, {Name: "t", Type: "VARCHAR"}, {Name: "select", Type: "VARCHAR"}}
+	for _, c := range []struct {
+		steps []drover.Step
+		want  []string
+	}{
+		{[]drover.Step{filter("i > 5 AND t IN ('a', 'it''s')")}, nil},
+		{[]drover.Step{filter("i > 5 AND length(t) > 3 -- long")}, []string{"(length(t) > 3)"}},
+		{[]drover.Step{filter(`upper("select") = 'A' OR i = 1`)}, []string{`((upper("select") = 'A') OR (i = 1))`}},
+		{
+			[]drover.Step{sql("SELECT * FROM chunk WHERE i % 2 = 0"), filter("CASE WHEN i = 1 THEN t = 'a' ELSE false END")},
+			[]string{"((i % 2) = 0)", "CASE  WHEN ((i = 1)) THEN ((t = 'a')) ELSE CAST('f' AS BOOLEAN) END"},
+		},
+		{[]drover.Step{sql("SELECT count(*) AS i FROM chunk WHERE i > 5"), filter("i > 7")}, []string{"(i > 7)"}},
+	} {
+		if got := mustCompile(t, s, schema, c.steps...).Program.Rest; !slices.Equal(got, c.want) {
+			t.Errorf("%+v: %q, want %q", c.steps, got, c.want)
+		}
+	}
+}
+
+func TestConditionsReadAsSQL(t *testing.T) {
+	s := session(t)
+	schema := drover.Schema{{Name: "i", Type: "INTEGER"}, {Name: "b", Type: "BOOLEAN"}, {Name: "t", Type: "VARCHAR"}}
+	for text, want := range map[string]string{
+		"5 > i":                            "i < 5",
+		"i BETWEEN 1 AND 2":                "(i >= 1 AND i <= 2)",
+		"NOT (b OR t IS NULL)":             "NOT ((b OR t IS NULL))",
+		"t NOT IN ('it''s', '')":           "t NOT IN ('it''s', '')",
+		"t IS NOT NULL AND (b OR b=false)": "t IS NOT NULL AND (b OR b = false)",
+	} {
+		var got []string
+		for _, c := range mustCompile(t, s, schema, filter(text)).Program.Where {
+			got = append(got, c.String())
+		}
+		if strings.Join(got, " AND ") != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
 }
