@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/droverdata/drover/connector"
 	"github.com/jackc/pgx/v5"
@@ -24,12 +25,44 @@ func (s *tableSink) build(ctx context.Context, conn *pgx.Conn, run connector.Run
 				return err
 			}
 		}
-		if _, err := tx.Exec(ctx, "ANALYZE "+st.Into.sql()); err != nil {
+		if err := analyzeNew(ctx, tx, st.Into); err != nil {
 			return err
 		}
 		st.Built = true
 		return s.setGateState(ctx, tx, run.UID, st)
 	})
+}
+
+// analyzeSQL returns how a new table is analyzed. ANALYZE of a list of columns leaves the count of changed rows as it is (since PostgreSQL 9.6), so
+// that autovacuum follows.
+const analyzeSQL = `
+SELECT CASE WHEN current_setting('autovacuum')::bool AND current_setting('track_counts')::bool AND c.relkind = 'r'
+		AND NOT EXISTS (SELECT FROM pg_options_to_table(c.reloptions) WHERE option_name = 'autovacuum_enabled' AND NOT option_value::bool)
+		AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indexprs IS NOT NULL)
+	THEN (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped)
+	END
+FROM pg_class c WHERE c.oid = to_regclass($1)`
+
+// quickTarget is the statistics target of a first sample, a tenth of PostgreSQL's own.
+const quickTarget = 10
+
+// analyzeNew tells the planner about the rows of a table that it knows nothing of yet. Nobody else can use the cores meanwhile: the rows wait to be
+// published. So where autovacuum is going to take the whole sample, as it does after every load, a small one is enough until then.
+func analyzeNew(ctx context.Context, tx pgx.Tx, table tableName) error {
+	var columns *string
+	if err := tx.QueryRow(ctx, analyzeSQL, table.sql()).Scan(&columns); err != nil {
+		return fmt.Errorf("look at the columns of %s: %w", table, err)
+	}
+	if columns == nil {
+		_, err := tx.Exec(ctx, "ANALYZE "+table.sql())
+		return err
+	}
+	_, err := tx.Exec(ctx, `SELECT set_config('default_statistics_target', least($1, current_setting('default_statistics_target')::int)::text, true)`, quickTarget)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "ANALYZE "+table.sql()+" ("+*columns+")")
+	return err
 }
 
 func buildParts(ctx context.Context, tx pgx.Tx, run connector.Run, st sinkState) error {
