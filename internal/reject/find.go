@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/droverdata/drover"
@@ -14,6 +15,8 @@ import (
 type culprit struct {
 	row int64
 	why *drover.Error
+	// explained says that why names the step and the column, where that can be.
+	explained bool
 }
 
 // finder looks for the rows of a relation that fail.
@@ -28,64 +31,125 @@ type finder struct {
 	found []culprit
 }
 
-// find adds the culprits among so many rows. Of b culprits among n rows it tries about b log2(n/b) parts, the longest of them first.
-func (f *finder) find(ctx context.Context, rows int64, try func(context.Context) error) error {
+// find adds the culprits among so many rows. Where some fail, and hint is not nil, it may add some of them first. Of the b culprits among n rows that are left it tries
+// about b log2(n/b) parts, the longest of them first.
+func (f *finder) find(ctx context.Context, rows int64, try func(context.Context) error, hint func() error) error {
 	if rows == 0 {
 		return nil
 	}
 	f.try, f.known = try, f.rows()
-	if err := f.look(ctx, 0, rows); err != nil {
+	why, err := f.part(ctx, 0, rows)
+	if why == nil || err != nil {
 		return err
 	}
+	if err := f.hopeless(ctx, rows); err != nil {
+		return err
+	}
+	if hint != nil {
+		if err := hint(); err != nil {
+			return err
+		}
+		f.known = f.rows()
+	}
+	if hint != nil && len(f.known) > 0 {
+		err = f.look(ctx, 0, rows)
+	} else {
+		err = f.halves(ctx, 0, rows, why)
+	}
 	slices.SortFunc(f.found, func(a, b culprit) int { return cmp.Compare(a.row, b.row) })
-	return nil
+	return err
 }
 
-// rows are the numbers of the culprits' rows.
+// rows are the numbers of the culprits' rows, sorted.
 func (f *finder) rows() []int64 {
 	rows := make([]int64, len(f.found))
 	for i, x := range f.found {
 		rows[i] = x.row
 	}
+	slices.Sort(rows)
 	return rows
 }
 
-// look tries the rows from..to-1.
-func (f *finder) look(ctx context.Context, from, to int64) error {
+// part tries the rows from..to-1 and returns why some of them fail.
+func (f *finder) part(ctx context.Context, from, to int64) (why *drover.Error, err error) {
 	f.rel.Limit(from, to, f.known)
-	err := f.try(ctx)
-	if err == nil {
-		return nil
+	if err = f.try(ctx); err == nil {
+		return nil, nil
 	}
 	why, ok := connector.Rejectable(err)
 	if !ok {
+		return nil, err
+	}
+	return why, nil
+}
+
+// look looks for culprits among the rows from..to-1.
+func (f *finder) look(ctx context.Context, from, to int64) error {
+	why, err := f.part(ctx, from, to)
+	if why == nil || err != nil {
 		return err
 	}
-	if to-from > 1 {
-		return f.halves(ctx, from, to)
-	}
-	f.found = append(f.found, culprit{from, why})
-	if int64(len(f.found)) <= f.most {
-		return nil
-	}
-	first := f.found[0].why
-	return &drover.Error{
-		Kind: drover.Data, Code: connector.TooManyRejects, Column: first.Column, Sample: first.Sample,
-		Message: fmt.Sprintf("more than %d rows were rejected, the most that rejects.max allows; the first: %s", f.most, first.Message),
-	}
+	return f.halves(ctx, from, to, why)
 }
 
 // halves looks at both halves of rows that fail together.
-func (f *finder) halves(ctx context.Context, from, to int64) error {
+func (f *finder) halves(ctx context.Context, from, to int64, why *drover.Error) error {
 	if to-from == 1 {
-		return f.look(ctx, from, to)
+		f.found = append(f.found, culprit{row: from, why: why})
+		if int64(len(f.found)) > f.most {
+			return f.tooMany(f.found[0].why)
+		}
+		return nil
 	}
 	middle, before := from+(to-from)/2, len(f.found)
 	if err := f.look(ctx, from, middle); err != nil {
 		return err
 	}
-	if len(f.found) == before {
-		return f.halves(ctx, middle, to) // the fault must be here
+	if len(f.found) > before || to-middle == 1 {
+		return f.look(ctx, middle, to)
 	}
-	return f.look(ctx, middle, to)
+	return f.halves(ctx, middle, to, why) // the fault must be here
+}
+
+// sampled is how many rows hopeless looks at. By Hoeffding's inequality the share of culprits among so many rows is by a half higher
+// than that among all once in 10^13 times.
+const sampled = 64
+
+// hopeless fails where there are so many culprits that a few rows prove it: each of them would be tried alone until there are too many.
+func (f *finder) hopeless(ctx context.Context, rows int64) error {
+	if f.most < sampled || f.most >= rows/2 {
+		return nil // too many are soon found, or nothing would prove it
+	}
+	needed := sampled/2 + sampled*f.most/rows + 1
+	rng := rand.New(rand.NewPCG(uint64(rows), 0))
+	var bad, good int64
+	var first *drover.Error
+	for good <= sampled-needed {
+		row := rng.Int64N(rows)
+		if _, found := slices.BinarySearch(f.known, row); found {
+			good++
+			continue
+		}
+		why, err := f.part(ctx, row, row+1)
+		switch {
+		case err != nil:
+			return err
+		case why == nil:
+			good++
+			continue
+		case first == nil:
+			first = why
+		}
+		if bad++; bad == needed {
+			return f.tooMany(first)
+		}
+	}
+	return nil
+}
+
+func (f *finder) tooMany(first *drover.Error) error {
+	return &drover.Error{
+		Kind: drover.Data, Code: connector.TooManyRejects, Column: first.Column, Sample: first.Sample,
+		Message: fmt.Sprintf("more than %d rows were rejected, the most that rejects.max allows; the first: %s", f.most, first.Message),
+	}
 }

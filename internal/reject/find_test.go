@@ -60,10 +60,10 @@ func TestFindFindsTheRowsAtFaultAndNoOthers(t *testing.T) {
 			try := func(ctx context.Context) error {
 				return s.Exec(ctx, "SELECT count(*) FROM ("+program.Over(k.All())+")")
 			}
-			if err := f.find(t.Context(), rows, try); err != nil {
+			if err := f.find(t.Context(), rows, try, nil); err != nil {
 				t.Fatal(err)
 			}
-			if err := f.find(t.Context(), rows, try); err != nil {
+			if err := f.find(t.Context(), rows, try, nil); err != nil {
 				t.Fatal(err)
 			}
 			var got []int
@@ -96,7 +96,7 @@ func TestFindStopsAtMoreThanMax(t *testing.T) {
 	err = f.find(t.Context(), rows, func(ctx context.Context) error {
 		tries++
 		return s.Exec(ctx, "SELECT v::BIGINT FROM "+k.All())
-	})
+	}, nil)
 	var e *drover.Error
 	if !errors.As(err, &e) || e.Code != connector.TooManyRejects || tries > 30 {
 		t.Errorf("%v after %d tries", err, tries)
@@ -112,7 +112,7 @@ func TestFindRejectsNoRowForAnErrorOfAnotherKind(t *testing.T) {
 	}
 	for _, cause := range []*drover.Error{{Kind: drover.Data, Code: "23505"}, {Kind: drover.Data, Code: "23503"}, {Kind: drover.Transient}} {
 		f := finder{rel: k, most: 3}
-		if err := f.find(t.Context(), rows, func(context.Context) error { return cause }); !errors.Is(err, cause) || len(f.found) > 0 {
+		if err := f.find(t.Context(), rows, func(context.Context) error { return cause }, nil); !errors.Is(err, cause) || len(f.found) > 0 {
 			t.Errorf("%v: %v, %v", cause, err, f.found)
 		}
 	}

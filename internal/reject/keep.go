@@ -18,8 +18,11 @@ const keptTable = "temp.drover_kept"
 // copied is a relation's rows in a table of the session. It implements connector.Keeper for relations that cannot keep their rows themselves.
 type copied struct {
 	session *duck.Session
+	table   string
 	columns drover.Schema
-	counts  []connector.Count
+	// items are what All selects, in the order of columns.
+	items  []string
+	counts []connector.Count
 
 	from, to int64
 	except   []int64
@@ -39,7 +42,7 @@ func keepQuery(ctx context.Context, session *duck.Session, query string, rel con
 	if err := session.Exec(ctx, "CREATE OR REPLACE TEMP TABLE drover_kept AS "+query); err != nil {
 		return nil, 0, err
 	}
-	k := &copied{session: session, columns: columns, counts: make([]connector.Count, chunks)}
+	k := &copied{session: session, table: keptTable, columns: columns, items: names(columns), counts: make([]connector.Count, chunks)}
 	for i := range k.counts {
 		k.counts[i] = rel.Count(i)
 	}
@@ -49,7 +52,7 @@ func keepQuery(ctx context.Context, session *duck.Session, query string, rel con
 
 // Keep implements connector.Keeper.
 func (k *copied) Keep(ctx context.Context) (int64, error) {
-	n, err := k.session.Texts(ctx, "SELECT count(*) FROM "+keptTable)
+	n, err := k.session.Texts(ctx, "SELECT count(*) FROM "+k.table)
 	if err != nil {
 		return 0, fmt.Errorf("count the rows of a task: %w", err)
 	}
@@ -68,10 +71,6 @@ func (k *copied) All() string { return k.where("true") }
 func (k *copied) Chunk(i int) string { return k.where(fmt.Sprintf("%s = %d", step.Tag, i)) }
 
 func (k *copied) where(condition string) string {
-	var names []string
-	for _, c := range k.columns {
-		names = append(names, duck.Ident(c.Name))
-	}
 	if len(k.except) > 0 {
 		numbers := make([]string, len(k.except))
 		for i, n := range k.except {
@@ -80,7 +79,16 @@ func (k *copied) where(condition string) string {
 		condition += " AND rowid NOT IN (" + strings.Join(numbers, ", ") + ")"
 	}
 	return fmt.Sprintf("(SELECT %s, %s FROM %s WHERE rowid >= %d AND rowid < %d AND %s LIMIT %d)",
-		strings.Join(names, ", "), step.Tag, keptTable, k.from, k.to, condition, max(k.to-k.from, 1))
+		strings.Join(k.items, ", "), step.Tag, k.table, k.from, k.to, condition, max(k.to-k.from, 1))
+}
+
+// names are the columns' quoted names.
+func names(columns drover.Schema) []string {
+	out := make([]string, len(columns))
+	for i, c := range columns {
+		out[i] = duck.Ident(c.Name)
+	}
+	return out
 }
 
 // Count implements connector.Relation.
@@ -88,7 +96,7 @@ func (k *copied) Count(i int) connector.Count { return k.counts[i] }
 
 // Close implements connector.Relation.
 func (k *copied) Close() error {
-	return k.session.Exec(context.Background(), "DROP TABLE IF EXISTS "+keptTable)
+	return k.session.Exec(context.Background(), "DROP TABLE IF EXISTS "+k.table)
 }
 
 // Row implements connector.Keeper.
@@ -97,7 +105,7 @@ func (k *copied) Row(ctx context.Context, number int64) (chunk int, row string, 
 	for i, c := range k.columns {
 		exprs[i] = duck.Ident(c.Name) + " := " + duck.JSON(c.Type, duck.Ident(c.Name))
 	}
-	rows, err := k.session.Texts(ctx, fmt.Sprintf("SELECT %s, to_json(struct_pack(%s))::VARCHAR FROM %s WHERE rowid = %d", step.Tag, strings.Join(exprs, ", "), keptTable, number))
+	rows, err := k.session.Texts(ctx, fmt.Sprintf("SELECT %s, to_json(struct_pack(%s))::VARCHAR FROM %s WHERE rowid = %d", step.Tag, strings.Join(exprs, ", "), k.table, number))
 	if err != nil {
 		return 0, "", err
 	}

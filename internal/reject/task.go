@@ -30,6 +30,12 @@ type Task struct {
 	Most int64
 	// Explain finds the step and the column behind the failure of the one row of relation; nil where it cannot.
 	Explain func(ctx context.Context, relation string, why *drover.Error) *drover.Error
+	// Suspect returns programs over the program's input, each of which yields step.Tag of rows that may fail, and which columns of the input the
+	// program looks at; nil where it cannot.
+	Suspect func(ctx context.Context) (programs []step.Program, reads []string, err error)
+
+	// explained is what Explain said of a failure.
+	explained map[string]*drover.Error
 }
 
 // Separate returns the input without the rows that the program or the sink refuses, which it stages. They are the rows of the source where the program looks
@@ -50,6 +56,7 @@ func (t Task) Separate(ctx context.Context, in connector.Input) (out connector.I
 		return in, nil, err
 	}
 	in.Relation = rel
+	t.explained = map[string]*drover.Error{}
 	f := finder{rel: rel, most: t.Most}
 	if err := t.find(ctx, &f, in, rows, whole); err != nil {
 		return in, rel.Close, err
@@ -75,7 +82,12 @@ func (t Task) find(ctx context.Context, f *finder, in connector.Input, rows int6
 		if err != nil {
 			return err
 		}
-		err = f.find(ctx, rows, func(ctx context.Context) error { return trial.Rows(ctx, in, len(t.Attempt.Chunks)) })
+		try := func(ctx context.Context) error { return trial.Rows(ctx, in, len(t.Attempt.Chunks)) }
+		var hint func() error
+		if judge == t.Steps && t.Suspect != nil {
+			hint = func() error { return t.suspects(ctx, f, in, rows, trial) }
+		}
+		err = f.find(ctx, rows, try, hint)
 		if err = errors.Join(err, trial.Close()); err != nil {
 			return err
 		}
@@ -83,13 +95,22 @@ func (t Task) find(ctx context.Context, f *finder, in connector.Input, rows int6
 	return nil
 }
 
+// explain finds the step and the column behind the failure of the one row of rel.
+func (t Task) explain(ctx context.Context, rel connector.Relation, why *drover.Error) *drover.Error {
+	if t.Explain == nil {
+		return why
+	}
+	// One value fails in one way. The message alone may be that of rows with other values.
+	failure := why.Error() + "\x00" + why.Sample
+	if t.explained[failure] == nil {
+		t.explained[failure] = t.Explain(ctx, rel.All(), why)
+	}
+	return t.explained[failure]
+}
+
 // identity is the program that changes nothing.
 func identity(columns drover.Schema) step.Program {
-	names := make([]string, len(columns), len(columns)+1)
-	for i, c := range columns {
-		names[i] = duck.Ident(c.Name)
-	}
-	return step.Program{SQL: "SELECT " + strings.Join(append(names, step.Tag), ", ") + " FROM " + step.Input(), RowWise: true}
+	return step.Program{SQL: "SELECT " + strings.Join(append(names(columns), step.Tag), ", ") + " FROM " + step.Input(), RowWise: true}
 }
 
 // stage writes the culprits to the rejects' sink and returns what receipts say of them.
@@ -98,17 +119,11 @@ func (t Task) stage(ctx context.Context, session *duck.Session, rel connector.Ke
 	if err := session.Exec(ctx, `CREATE OR REPLACE TEMP TABLE drover_rejects (job VARCHAR, run VARCHAR, chunk VARCHAR, "column" VARCHAR, reason VARCHAR, "row" VARCHAR, `+step.Tag+" BIGINT)"); err != nil {
 		return nil, fmt.Errorf("collect the rejects: %w", err)
 	}
-	explained := map[string]*drover.Error{}
 	for _, x := range found {
-		rel.Limit(x.row, x.row+1, nil)
 		why := x.why
-		if t.Explain != nil && !whole {
-			// One value fails in one way. The message alone may be that of rows with other values.
-			failure := why.Error() + "\x00" + why.Sample
-			if explained[failure] == nil {
-				explained[failure] = t.Explain(ctx, rel.All(), why)
-			}
-			why = explained[failure]
+		if !whole && !x.explained {
+			rel.Limit(x.row, x.row+1, nil)
+			why = t.explain(ctx, rel, why)
 		}
 		chunk, row, err := rel.Row(ctx, x.row)
 		if err != nil {

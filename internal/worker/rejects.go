@@ -65,12 +65,28 @@ func (w *Worker) writeRest(ctx context.Context, task protocol.Task, attempt conn
 // separating is what tells the rows of chunks apart.
 func (w *Worker) separating(task protocol.Task, attempt connector.Attempt, chunks []connector.Chunk, trier connector.Trier) reject.Task {
 	attempt.Chunks = chunks
+	steps, first, input, reads := w.judged(task)
+	explainer := sqlstep.NewExplainer(w.stage.session, steps, first, input)
 	return reject.Task{
 		Attempt: attempt, State: task.Stage.Rejects.State, Steps: &discard{}, Sink: trier, Into: w.stage.rejects, Most: task.Stage.Rejects.Max,
 		Explain: func(ctx context.Context, relation string, why *drover.Error) *drover.Error {
-			return w.explainRow(ctx, task, relation, why)
+			return explainRow(ctx, explainer, input, reads, relation, why)
+		},
+		Suspect: func(ctx context.Context) ([]step.Program, []string, error) {
+			programs, err := sqlstep.Suspects(ctx, w.stage.session, steps, first, input)
+			return programs, reads, err
 		},
 	}
+}
+
+// judged are the steps whose rows can be told apart, the place in the job of the first of them, and their input with those of its columns that they read.
+func (w *Worker) judged(task protocol.Task) (steps []drover.Step, first int, input drover.Schema, reads []string) {
+	if w.stage.calls == nil {
+		return task.Stage.Steps, 0, task.Stage.Input, task.Stage.Reads
+	}
+	input, calls := w.stage.calls.Output(), task.Stage.Program.Calls
+	first = calls[len(calls)-1].Step + 1
+	return task.Stage.Steps[first:], first, input, input.Names()
 }
 
 // restoreRejects stages the rejects of chunks once more whose rows are committed already, where those that their receipts name are gone.
@@ -120,23 +136,16 @@ func (w *Worker) restoreRejects(ctx context.Context, task protocol.Task, attempt
 }
 
 // explainRow finds the step and the column behind the failure of a relation's one row.
-func (w *Worker) explainRow(ctx context.Context, task protocol.Task, relation string, why *drover.Error) *drover.Error {
+func explainRow(ctx context.Context, explainer *sqlstep.Explainer, input drover.Schema, reads []string, relation string, why *drover.Error) *drover.Error {
 	if !raisedByDuckDB(why) || why.Column != "" {
 		return why
-	}
-	st := w.stage
-	steps, first, input := task.Stage.Steps, 0, task.Stage.Input
-	if st.calls != nil {
-		calls := task.Stage.Program.Calls
-		first, input = calls[len(calls)-1].Step+1, st.calls.Output()
-		steps = steps[first:]
 	}
 	// Columns that no step reads may hold what DuckDB cannot.
 	columns := make([]string, 0, len(input)+1)
 	for _, c := range input {
 		name := duck.Ident(c.Name)
 		switch {
-		case st.calls != nil || slices.Contains(task.Stage.Reads, c.Name):
+		case slices.Contains(reads, c.Name):
 		case c.Type == "":
 			name = "NULL::BLOB AS " + name
 		default:
@@ -145,7 +154,7 @@ func (w *Worker) explainRow(ctx context.Context, task protocol.Task, relation st
 		columns = append(columns, name)
 	}
 	relation = "(SELECT " + strings.Join(append(columns, step.Tag), ", ") + " FROM " + relation + ")"
-	better, err := sqlstep.Explain(ctx, st.session, steps, first, input, relation)
+	better, err := explainer.Explain(ctx, relation)
 	if err != nil || better == nil {
 		return why // the failure itself is what the user must see
 	}

@@ -66,7 +66,7 @@ func fold(ctx context.Context, p *prover, steps []drover.Step, input drover.Sche
 	if found == nil || err != nil {
 		return err
 	}
-	at, err := explain(ctx, p, steps, input, scan, prepare)
+	at, err := newExplainer(p, steps, input).explain(ctx, scan, prepare)
 	if err != nil {
 		return err
 	}

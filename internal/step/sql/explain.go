@@ -24,9 +24,45 @@ const (
 // It runs ever longer prefixes of the steps until one fails, then the expressions of that step one by one, then the one at fault
 // over ever fewer rows to find one. A failed chunk can afford that.
 func Explain(ctx context.Context, s *duck.Session, steps []drover.Step, first int, schema drover.Schema, relation string) (*drover.Error, error) {
-	return explain(ctx, newProver(s, first), steps, schema, relation, func(ctx context.Context, query string) (*drover.Error, error) {
-		return failure(s.Exec(ctx, query))
+	return NewExplainer(s, steps, first, schema).Explain(ctx, relation)
+}
+
+// Explainer is Explain for many relations, one after the other.
+type Explainer struct {
+	p        *prover
+	steps    []drover.Step
+	schema   drover.Schema
+	prefixes map[int]*compiler
+	suspects map[int][]suspect
+}
+
+// NewExplainer returns an Explainer; its arguments are Explain's.
+func NewExplainer(s *duck.Session, steps []drover.Step, first int, schema drover.Schema) *Explainer {
+	return newExplainer(newProver(s, first), steps, schema)
+}
+
+func newExplainer(p *prover, steps []drover.Step, schema drover.Schema) *Explainer {
+	return &Explainer{p: p, steps: steps, schema: schema, prefixes: map[int]*compiler{}, suspects: map[int][]suspect{}}
+}
+
+// Explain is the package's Explain for one more relation.
+func (x *Explainer) Explain(ctx context.Context, relation string) (*drover.Error, error) {
+	return x.explain(ctx, relation, func(ctx context.Context, query string) (*drover.Error, error) {
+		return failure(x.p.s.Exec(ctx, query))
 	})
+}
+
+// prefix compiles the first n steps, once.
+func (x *Explainer) prefix(ctx context.Context, n int) (*compiler, error) {
+	c := x.prefixes[n]
+	if c == nil {
+		var err error
+		if c, err = compile(ctx, x.p, x.steps[:n], x.schema); err != nil {
+			return nil, err
+		}
+		x.prefixes[n] = c
+	}
+	return c, nil
 }
 
 // try runs a query. An error of the query is the first result, one of anything else the second.
@@ -41,14 +77,14 @@ func failure(err error) (*drover.Error, error) {
 	return nil, err
 }
 
-func explain(ctx context.Context, p *prover, steps []drover.Step, schema drover.Schema, relation string, attempt try) (*drover.Error, error) {
-	if c, err := compile(ctx, p, nil, schema); err != nil {
+func (x *Explainer) explain(ctx context.Context, relation string, attempt try) (*drover.Error, error) {
+	if c, err := x.prefix(ctx, 0); err != nil {
 		return nil, err
 	} else if unreadable, err := attempt(ctx, c.finish().Program.Over(relation)); unreadable != nil || err != nil {
 		return nil, err // the source cannot be read: no step is to blame
 	}
-	for n := range steps {
-		c, err := compile(ctx, p, steps[:n+1], schema)
+	for n := range x.steps {
+		c, err := x.prefix(ctx, n+1)
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +93,7 @@ func explain(ctx context.Context, p *prover, steps []drover.Step, schema drover.
 			return nil, err
 		}
 		if found != nil {
-			return blame(ctx, p, steps, n, schema, relation, found, attempt)
+			return x.blame(ctx, n, relation, found, attempt)
 		}
 	}
 	return nil, nil
@@ -70,21 +106,22 @@ type suspect struct {
 }
 
 // blame finds which expression of step n failed.
-func blame(ctx context.Context, p *prover, steps []drover.Step, n int, schema drover.Schema, relation string, found *drover.Error, attempt try) (*drover.Error, error) {
-	st := steps[n]
+func (x *Explainer) blame(ctx context.Context, n int, relation string, found *drover.Error, attempt try) (*drover.Error, error) {
+	st, place := x.steps[n], x.p.first+n
 	out := *found
-	out.Field = fmt.Sprintf("steps[%d].%s", p.first+n, st.Kind())
-	c, err := compile(ctx, p, steps[:n], schema)
+	out.Field = fmt.Sprintf("steps[%d].%s", place, st.Kind())
+	c, err := x.prefix(ctx, n)
 	if err != nil {
 		return nil, err
 	}
-	suspects, err := c.suspects(ctx, st, out.Field)
-	if err != nil {
-		return nil, err
+	if x.suspects[n] == nil {
+		if x.suspects[n], err = c.suspects(ctx, st, out.Field); err != nil {
+			return nil, err
+		}
 	}
 	before := "(" + c.finish().Program.Chunk(relation, 0) + ") AS chunk"
-	for _, x := range suspects {
-		found, err := attempt(ctx, "SELECT "+x.sql+" FROM "+before)
+	for _, part := range x.suspects[n] {
+		found, err := attempt(ctx, "SELECT "+part.sql+" FROM "+before)
 		if err != nil {
 			return nil, err
 		}
@@ -92,8 +129,8 @@ func blame(ctx context.Context, p *prover, steps []drover.Step, n int, schema dr
 			continue
 		}
 		out = *found
-		out.Field, out.Column = x.field, x.column
-		if err := sample(ctx, p.s, x, before, &out); err != nil {
+		out.Field, out.Column = part.field, part.column
+		if err := sample(ctx, x.p.s, part, before, &out); err != nil {
 			return nil, err
 		}
 		break
@@ -101,9 +138,9 @@ func blame(ctx context.Context, p *prover, steps []drover.Step, n int, schema dr
 	out.Kind = drover.Data
 	message, _, _ := strings.Cut(out.Message, "\n")
 	message = shorten(message, maxMessage) // it repeats the value, which may be long
-	out.Message = fmt.Sprintf("step %d (%s): %s", p.first+n+1, st.Kind(), message)
+	out.Message = fmt.Sprintf("step %d (%s): %s", place+1, st.Kind(), message)
 	if out.Code != "" {
-		out.Message = fmt.Sprintf("step %d (%s): %s: %s", p.first+n+1, st.Kind(), out.Code, message)
+		out.Message = fmt.Sprintf("step %d (%s): %s: %s", place+1, st.Kind(), out.Code, message)
 	}
 	return &out, nil
 }
@@ -184,6 +221,9 @@ func sample(ctx context.Context, s *duck.Session, x suspect, before string, out 
 
 // failingRow returns one row of query, as text, on which the expression fails; none if it does not fail.
 func failingRow(ctx context.Context, s *duck.Session, expression, query string) (_ [][]*string, err error) {
+	if rows, err := s.Texts(ctx, query+" LIMIT 2"); err != nil || len(rows) == 1 {
+		return rows, err // it is known to fail
+	}
 	if err := s.Exec(ctx, "CREATE OR REPLACE TEMP TABLE "+samples+" AS "+query); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,107 @@
+package reject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/droverdata/drover/connector"
+	"github.com/droverdata/drover/internal/duck"
+	"github.com/droverdata/drover/internal/step"
+)
+
+// suspectTable holds the suspects' rows, and accusedTable their numbers.
+const (
+	suspectTable = "temp.drover_suspects"
+	accusedTable = "temp.drover_accused"
+)
+
+// number is the column of suspectTable with the row's number.
+const number = "__drover_number"
+
+// suspects looks for culprits among the rows that t.Suspect names, apart from the others: a row that fails a conversion is found in one pass over all
+// rows, and a try of few rows with the columns that the program looks at is cheap. Those that it does not name, or where it fails, are left to find.
+func (t Task) suspects(ctx context.Context, f *finder, in connector.Input, rows int64, trial connector.Trial) (err error) {
+	programs, reads, err := t.Suspect(ctx)
+	if err != nil || len(programs) == 0 {
+		return ctx.Err()
+	}
+	s := in.Session
+	defer func() {
+		for _, table := range []string{suspectTable, accusedTable} {
+			err = errors.Join(err, s.Exec(context.WithoutCancel(ctx), "DROP TABLE IF EXISTS "+table))
+		}
+	}()
+	some, err := t.gather(ctx, f, in, rows, programs, reads)
+	if err != nil || some == nil {
+		return err
+	}
+	n, err := some.Keep(ctx)
+	if err != nil {
+		return err
+	}
+	in.Relation = some
+	among := finder{rel: some, most: f.most}
+	if err := among.find(ctx, n, func(ctx context.Context) error { return trial.Rows(ctx, in, len(t.Attempt.Chunks)) }, nil); err != nil || len(among.found) == 0 {
+		return err
+	}
+	numbers, err := s.Texts(ctx, "SELECT "+number+" FROM "+suspectTable+" ORDER BY rowid")
+	if err != nil {
+		return fmt.Errorf("number the rows at fault: %w", err)
+	}
+	for _, x := range among.found {
+		some.Limit(x.row, x.row+1, nil)
+		x.why, x.explained = t.explain(ctx, some, x.why), true
+		if x.row, err = strconv.ParseInt(*numbers[x.row][0], 10, 64); err != nil {
+			return fmt.Errorf("number the rows at fault: %w", err)
+		}
+		f.found = append(f.found, x)
+	}
+	return ctx.Err()
+}
+
+// gather fills suspectTable; nil where a program fails, or nobody is suspected.
+func (t Task) gather(ctx context.Context, f *finder, in connector.Input, rows int64, programs []step.Program, reads []string) (*copied, error) {
+	some := &copied{session: in.Session, table: suspectTable, columns: in.Source, counts: make([]connector.Count, len(t.Attempt.Chunks))}
+	var read []string
+	for _, c := range in.Source {
+		name := duck.Ident(c.Name)
+		switch {
+		case slices.Contains(reads, c.Name):
+			read = append(read, name)
+		case c.Type == "":
+			name = "NULL::BLOB AS " + name
+		default:
+			name = "NULL::" + c.Type + " AS " + name
+		}
+		some.items = append(some.items, name)
+	}
+	f.rel.Limit(0, rows, nil)
+	numbered := fmt.Sprintf("(SELECT *, row_number() OVER () - 1 AS %s FROM %s)", number, f.rel.All())
+	if k, ok := f.rel.(*copied); ok {
+		numbered = fmt.Sprintf("(SELECT *, rowid AS %s FROM %s)", number, k.table)
+	}
+	statements := make([]string, 0, len(programs)+1)
+	for i, p := range programs {
+		into := "INSERT INTO " + accusedTable + " "
+		if i == 0 {
+			into = "CREATE OR REPLACE TEMP TABLE drover_accused AS "
+		}
+		statements = append(statements, into+p.Over(fmt.Sprintf("(SELECT %s, %s AS %s FROM %s)", strings.Join(some.items, ", "), number, step.Tag, numbered)))
+	}
+	statements = append(statements, fmt.Sprintf("CREATE OR REPLACE TEMP TABLE drover_suspects AS SELECT %s FROM %s WHERE %s IN (FROM %s)",
+		strings.Join(append(read, step.Tag, number), ", "), numbered, number, accusedTable))
+	for _, sql := range statements {
+		err := in.Session.Exec(ctx, sql)
+		if _, data := connector.Rejectable(err); data {
+			return nil, nil // a value that DuckDB cannot hold, or another error of a step: find finds it
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look for rows at fault: %w", err)
+		}
+	}
+	return some, nil
+}
