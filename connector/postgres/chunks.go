@@ -14,8 +14,11 @@ import (
 )
 
 const (
-	// chunkBytes is the size that chunks have where the job says nothing.
+	// chunkBytes is the size that chunks have where the job says nothing, and leastChunk that of the chunks of a table of which that would make
+	// few: workers wait for the last of them.
 	chunkBytes = 64 << 20
+	leastChunk = 16 << 20
+	mostSmall  = 16
 	// unindexedLimit is the size above which a table is not read by a column without an index.
 	unindexedLimit = 1 << 30
 	// defaultRow is the size of a row of which nothing is known.
@@ -48,10 +51,12 @@ func (s *source) choose(d *description, c drover.Chunking) (way, error) {
 	case t == nil && c.Rows > 0:
 		return 0, drover.Errorf(drover.Refused, "a query has no primary key to cut into ranges of rows").WithField("chunk.rows").
 			WithHint("chunk it by a column (chunk: {by: COLUMN}), or read the table itself")
-	case t == nil, c.Rows == 0 && t.bytes <= chunkBytes*3/2:
+	case t == nil, c.Rows == 0 && t.bytes <= leastChunk*3/2:
 		return whole, nil
 	case t.key() != nil:
 		return byRange, nil
+	case c.Rows == 0 && t.bytes <= chunkBytes*3/2:
+		return whole, nil // a snapshot held for pages costs the resume
 	case t.kind == "r" || t.kind == "m" || t.kind == "p":
 		return byPages, nil
 	case c.Rows > 0:
@@ -282,7 +287,14 @@ func (p *planner) ranges(c drover.Chunking) error {
 	key := t.key()
 	step := c.Rows
 	if step == 0 {
+		if done, err := p.quantiles(key); done || err != nil {
+			return err
+		}
 		step = max(chunkBytes/p.rowBytes(), 1)
+		if t.bytes <= chunkBytes*3/2 {
+			_, err := p.emit(bounds{}, wholeKey, max(t.rows, 0))
+			return err // to find where to cut would cost as much as it gains
+		}
 	}
 	texts := make([]string, len(key))
 	for i, k := range quoteQ(key) {

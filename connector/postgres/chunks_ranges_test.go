@@ -1,6 +1,9 @@
 package postgres
 
 import (
+	"cmp"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/droverdata/drover"
@@ -55,5 +58,49 @@ func TestRangesAreCutByTheKeysIndexAlone(t *testing.T) {
 	}
 	if chunks != 40 || scans != 0 {
 		t.Errorf("%d chunks, %d scans of the table", chunks, scans)
+	}
+}
+
+// Where nobody asked for chunks of so many rows, the statistics say where to cut, and no row has to be passed for it.
+func TestChunksBySizeAreCutByTheStatisticsOfTheKey(t *testing.T) {
+	const fill = "INSERT INTO %s SELECT g, repeat(md5(g::text), 16) FROM generate_series(1, 60000) g;"
+	var sql string
+	for table, key := range map[string]string{"number": "id bigint", "day": "id timestamptz", "text": "id text", "stale": "id int", "bare": "id int"} {
+		sql += fmt.Sprintf("CREATE TABLE %s (%s PRIMARY KEY, pad text);", table, key)
+		value := map[string]string{"day": "timestamptz '2020-01-01' + g * interval '1 minute'", "text": "g::text"}[table]
+		sql += strings.Replace(fmt.Sprintf(fill, table), "SELECT g,", "SELECT "+cmp.Or(value, "g")+",", 1)
+		if table != "bare" {
+			sql += "ANALYZE " + table + ";"
+		}
+	}
+	u, conn := database(t, sql+"INSERT INTO stale SELECT g, repeat(md5(g::text), 16) FROM generate_series(60001, 70000) g")
+	session := newSession(t)
+	for table, want := range map[string]int{"number": 3, "day": 3, "text": 1, "stale": 1, "bare": 1} {
+		s := openTestSource(t, Table(string(u), table))
+		p, end := begun(t, s)
+		var chunks []connector.Chunk
+		p.yield = func(c connector.Chunk) bool { chunks = append(chunks, c); return true }
+		if err := p.ranges(drover.Chunking{}); err != nil {
+			t.Fatal(err)
+		}
+		var scans int64
+		if err := p.conn.QueryRow(t.Context(), "SELECT seq_scan + idx_scan FROM pg_stat_xact_user_tables WHERE relname = $1", table).Scan(&scans); err != nil {
+			t.Fatal(err)
+		}
+		end()
+		if len(chunks) != want || scans != 0 {
+			t.Errorf("%s: chunks %q, %d scans", table, keys(chunks), scans)
+		}
+		if table != "number" {
+			continue
+		}
+		for _, c := range chunks {
+			if c.Rows != 20000 {
+				t.Errorf("chunk %s has an estimate of %d rows", c.Key, c.Rows)
+			}
+		}
+		execSQL(t, conn, "INSERT INTO number VALUES (60001, ''), (60002, '')") // beyond what the statistics have seen
+		st, chunks := cutAll(t, s, drover.Chunking{})
+		covers(t, readChunks(t, s, session, st, chunks), 60002)
 	}
 }
