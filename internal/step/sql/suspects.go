@@ -100,11 +100,11 @@ func (c *compiler) softenSQL(ctx context.Context, text string) (soft string, dou
 		if x.of.str("class") == "CONSTANT" {
 			continue
 		}
-		of, err := c.text(ctx, x.of)
+		of, err := c.expressionText(ctx, x.of)
 		if err != nil {
 			return "", nil, err
 		}
-		to, err := c.text(ctx, x.to)
+		to, err := c.expressionText(ctx, x.to)
 		if err != nil {
 			return "", nil, err
 		}
@@ -114,8 +114,8 @@ func (c *compiler) softenSQL(ctx context.Context, text string) (soft string, dou
 	return soft, doubts, err
 }
 
-// text is the SQL of an expression.
-func (c *compiler) text(ctx context.Context, expression node) (string, error) {
+// expressionText is the SQL of an expression.
+func (c *compiler) expressionText(ctx context.Context, expression node) (string, error) {
 	trees, err := parse(ctx, c.s, selectWord+"1")
 	if err != nil {
 		return "", err
