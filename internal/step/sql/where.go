@@ -3,11 +3,9 @@ package sqlstep
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"strings"
 
 	"github.com/droverdata/drover"
-	"github.com/droverdata/drover/internal/duck"
 	"github.com/droverdata/drover/internal/step"
 )
 
@@ -38,24 +36,6 @@ func (c *compiler) narrow(ctx context.Context, filter node) error {
 		c.rest = append(c.rest, text)
 	}
 	return nil
-}
-
-// text is an expression as DuckDB writes it.
-func (c *compiler) text(ctx context.Context, n node) (string, error) {
-	around, err := parse(ctx, c.s, selectWord+"1")
-	if err != nil {
-		return "", err
-	}
-	around[0]["select_list"] = []any{map[string]any(n)}
-	doc, err := json.Marshal(map[string]any{"error": false, "statements": []any{map[string]any{"node": map[string]any(around[0])}}})
-	if err != nil {
-		return "", fmt.Errorf("encode a filter: %w", err)
-	}
-	rows, err := c.s.Texts(ctx, "SELECT json_deserialize_sql("+duck.Literal(string(doc))+"::JSON)")
-	if err != nil {
-		return "", fmt.Errorf("write a filter out: %w", err)
-	}
-	return strings.TrimPrefix(*rows[0][0], selectWord), nil
 }
 
 var comparisons = map[string]string{
