@@ -29,7 +29,7 @@ func (c *compiler) narrow(ctx context.Context, filter node) error {
 	plain, rest := where(filter, c.schema())
 	c.where = append(c.where, plain...)
 	for _, n := range rest {
-		text, err := c.text(ctx, n)
+		text, err := c.expressionText(ctx, n)
 		if err != nil {
 			return err
 		}
