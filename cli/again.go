@@ -14,7 +14,7 @@ var once = map[string]bool{"--new": true, "--keep-committed": true, "--retry-err
 func (a *app) next(ledger string) monitor.Next {
 	again := a.again()
 	return monitor.Next{
-		Again: again, Rest: a.again("--only", "--limit-chunks"), Retry: again + " --retry-errors",
+		Again: again, Rest: a.again("--only", "--limit-chunks"), Retry: again + " --retry-errors", Wider: a.again("--memory") + " --retry-errors --memory ",
 		// A run that is given up keeps its name.
 		Afresh: a.again("--run") + " --new", Errors: a.showErrorsWith(ledger),
 	}

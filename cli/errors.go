@@ -13,6 +13,7 @@ import (
 	"github.com/droverdata/drover/internal/expect"
 	"github.com/droverdata/drover/internal/human"
 	"github.com/droverdata/drover/internal/ledger"
+	"github.com/droverdata/drover/internal/memory"
 	"github.com/droverdata/drover/internal/monitor"
 	"github.com/droverdata/drover/internal/redact"
 	"github.com/droverdata/drover/internal/run"
@@ -117,6 +118,9 @@ func (a *app) showErrors(ctx context.Context, l ledger.Ledger, job, id, ledgerFl
 		if found.Retry, err = a.retryCommand(ctx, l, r); err != nil {
 			return err
 		}
+		if needs := found.needs(); needs > 0 {
+			found.Retry += fmt.Sprintf(" --memory %dMiB", memory.Budget(needs)>>20)
+		}
 		for _, name := range kept.Set {
 			found.Retry += " --set " + name + "=" + reference(name)
 		}
@@ -149,6 +153,17 @@ func (a *app) retryCommand(ctx context.Context, l ledger.Ledger, r ledger.Run) (
 		break
 	}
 	return command, nil
+}
+
+// needs is the largest share of memory that a failed chunk needs, or 0.
+func (f runErrors) needs() int64 {
+	var most int64
+	for _, c := range f.Errors {
+		if c.Error != nil && c.Error.Kind == drover.Overrun {
+			most = max(most, c.Error.Needs)
+		}
+	}
+	return most
 }
 
 func (f runErrors) text() string {

@@ -15,6 +15,9 @@ const (
 	// rowCopies is how many times a row is in memory at once on its way through a worker: as a message, as a tuple, and in an output
 	// buffer that doubles.
 	rowCopies = 5
+	// chunkCopies is the same for a chunk that a step sees whole: as it was read, as the step has it, as it answers, and room for what DuckDB and the
+	// functions' runtime keep beside that.
+	chunkCopies = 4
 )
 
 // Shares divides the memory of one process: a worker's share of the budget, or what the driver keeps.
@@ -48,6 +51,12 @@ func (s Shares) WithFunctions() (session, functions int64) { return s.Duck / 4, 
 
 // ForRow returns the share that a row of n bytes needs.
 func ForRow(n int64) int64 { return n*rowCopies + program }
+
+// ForChunk returns the share that a chunk of n bytes needs with a step that sees it whole.
+func ForChunk(n int64) int64 { return n*chunkCopies + program }
+
+// Budget returns the least budget in whole MiB under which one worker may have a share.
+func Budget(share int64) int64 { return (share + Driver + 1<<20 - 1) &^ (1<<20 - 1) }
 
 // LimitGo sets the Go runtime's soft limit of this process in bytes: near it the collector works harder. The limit belongs to the whole
 // process, so only whoever owns that sets it.

@@ -82,7 +82,7 @@ func TestStory(t *testing.T) {
 				"warning           2 files of 0 bytes are left out",
 			}, append(c.want, "")...), "\n")
 			got := show(Options{Next: Next{
-				Again: "drover run companies.yaml", Rest: "drover run rest", Retry: "drover run retry", Afresh: "drover run afresh", Errors: "drover errors --ledger x",
+				Again: "drover run companies.yaml", Rest: "drover run rest", Retry: "drover run retry", Wider: "drover run retry --memory ", Afresh: "drover run afresh", Errors: "drover errors --ledger x",
 			}}, append(run[:len(run):len(run)], c.end)...)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
@@ -199,6 +199,16 @@ func TestAChunkThatLostItsWorkersIsToldApartFromOneThatFailed(t *testing.T) {
 		Kind: drover.Lost, Field: "steps[0].python", Message: "step 1 (python): clean.py:clean: the Python process died (exit status 7)",
 	}}, Ended{Run: "r-k3f9", State: "failed", Total: 1, Failed: 1})
 	if want := "  10016             step 1 (python): clean.py:clean: the Python process died (exit status 7) · 3 attempts that lost the worker\n"; !strings.Contains(out, want) {
+		t.Errorf("%s\nlacks %s", out, want)
+	}
+}
+
+func TestTheRetryOfAChunkThatNeedsMoreMemoryHasIt(t *testing.T) {
+	failed := func(needs int64) ChunkFailed {
+		return ChunkFailed{Key: "10016", Losses: 1, Final: true, Error: &drover.Error{Kind: drover.Overrun, Message: "too much", Needs: needs}}
+	}
+	out := show(Options{Next: Next{Retry: "drover run retry", Wider: "drover run retry --memory "}}, failed(300<<20), failed(1000<<20+1), failed(500<<20), Ended{Run: "r-k3f9", State: "failed", Total: 3, Failed: 3})
+	if want := "retry only these  drover run retry --memory 1065MiB\n"; !strings.Contains(out, want) {
 		t.Errorf("%s\nlacks %s", out, want)
 	}
 }

@@ -26,6 +26,8 @@ type Next struct {
 	Rest string
 	// Retry tries the failed chunks again, and Afresh gives the run up for a new one.
 	Retry, Afresh string
+	// Wider is Retry without a budget; it ends where that is to be added.
+	Wider string
 	// Errors shows a run's errors; its name is added.
 	Errors string
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/human"
+	"github.com/droverdata/drover/internal/memory"
 )
 
 // mostFailures is how many failed chunks the closing lines show; `drover errors` shows them all.
@@ -17,6 +18,7 @@ type story struct {
 	next     Next
 	failures []string
 	unshown  int
+	needs    int64 // the largest share that a failed chunk needs; 0 where none failed for its memory
 	broken   []ExpectationFailed
 }
 
@@ -120,13 +122,15 @@ func (s *story) failed(e ChunkFailed) {
 	if !e.Final {
 		return
 	}
+	if e.Error != nil && e.Error.Kind == drover.Overrun {
+		s.needs = max(s.needs, e.Error.Needs)
+	}
 	if len(s.failures) == mostFailures {
 		s.unshown++
 		return
 	}
 	text := "  " + failure(e)
 	if e.Error != nil && e.Error.Kind == drover.Overrun && e.Error.Hint != "" {
-		// The same command would end the same way: this one needs another flag.
 		text += fmt.Sprintf("\n  %-16s  %s", "", human.Printable(e.Error.Hint))
 	}
 	s.failures = append(s.failures, text)
@@ -253,7 +257,11 @@ func (s *story) endedWithErrors(e Ended) []string {
 	if e.DryRun {
 		return lines
 	}
-	lines = append(lines, human.Line("see them", s.next.Errors+" "+e.Run), human.Line(retry, s.next.Retry))
+	again := s.next.Retry
+	if s.needs > 0 { // with the budget that it had it would end the same way
+		again = s.next.Wider + fmt.Sprintf("%dMiB", memory.Budget(s.needs)>>20)
+	}
+	lines = append(lines, human.Line("see them", s.next.Errors+" "+e.Run), human.Line(retry, again))
 	if !e.Visible || e.Finished == 0 {
 		return append(lines, human.Line("or start afresh", s.next.Afresh))
 	}

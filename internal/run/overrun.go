@@ -38,8 +38,11 @@ func (p *pool) needs(task ledger.Task, e *drover.Error, granted int64) *drover.E
 	if e.Needs <= granted {
 		how = "needs more than it had, perhaps"
 		e.Needs = 2 * granted
-		if granted < largest {
+		switch {
+		case granted < largest:
 			e.Needs = min(e.Needs, largest)
+		case !p.stage.Program.RowWise: // what is said now should do
+			e.Needs = max(e.Needs, memory.ForChunk(task.Chunks[0].Bytes))
 		}
 	}
 	if e.Needs <= largest {
@@ -49,7 +52,7 @@ func (p *pool) needs(task ledger.Task, e *drover.Error, granted int64) *drover.E
 		return e
 	}
 	e.Message = fmt.Sprintf("%s; the chunk %s %d MiB, and the workers have %d MiB together", e.Message, how, mib(e.Needs), largest>>20)
-	return e.WithHint("drover run --retry-errors --memory %dMiB, or cut the source into smaller chunks", mib(e.Needs+memory.Driver))
+	return e.WithHint("try it again with --retry-errors --memory %dMiB, or cut the source into smaller chunks", memory.Budget(e.Needs)>>20)
 }
 
 // mib rounds up.
