@@ -38,16 +38,17 @@ func TestAgainRepeatsTheCommandWithoutSecrets(t *testing.T) {
 func TestNextCommandsAreOnesThatWork(t *testing.T) {
 	env := map[string]string{}
 	a := &app{getenv: func(name string) string { return env[name] }, args: []string{
-		"run", "a.yaml", "--only", "10016", "--only=2", "--limit-chunks", "3", "--run", "nightly", "--set", "a=x", "--ledger", "postgres://u:hunter2@h/db",
+		"run", "a.yaml", "--memory", "256MiB", "--only", "10016", "--only=2", "--limit-chunks", "3", "--run", "nightly", "--set", "a=x", "--ledger", "postgres://u:hunter2@h/db",
 	}}
 	ledger := "postgres://u:hunter2@h/db"
 	const end = ` --set a=x --ledger postgres://u:"${PASSWORD:?}"@h/db`
 	got := a.next(ledger)
 	want := monitor.Next{
-		Again:  "drover run a.yaml --only 10016 --only=2 --limit-chunks 3 --run nightly" + end,
-		Rest:   "drover run a.yaml --run nightly" + end,
-		Retry:  "drover run a.yaml --only 10016 --only=2 --limit-chunks 3 --run nightly" + end + " --retry-errors",
-		Afresh: "drover run a.yaml --only 10016 --only=2 --limit-chunks 3" + end + " --new",
+		Again:  "drover run a.yaml --memory 256MiB --only 10016 --only=2 --limit-chunks 3 --run nightly" + end,
+		Rest:   "drover run a.yaml --memory 256MiB --run nightly" + end,
+		Retry:  "drover run a.yaml --memory 256MiB --only 10016 --only=2 --limit-chunks 3 --run nightly" + end + " --retry-errors",
+		Wider:  "drover run a.yaml --only 10016 --only=2 --limit-chunks 3 --run nightly" + end + " --retry-errors --memory ",
+		Afresh: "drover run a.yaml --memory 256MiB --only 10016 --only=2 --limit-chunks 3" + end + " --new",
 		Errors: `drover errors --ledger postgres://u:"${PASSWORD:?}"@h/db`,
 	}
 	if got != want {

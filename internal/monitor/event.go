@@ -94,6 +94,8 @@ type ChunkFailed struct {
 	Attempts int  `json:"attempts"`
 	Losses   int  `json:"losses,omitempty"`
 	Final    bool `json:"final"`
+	// Budget is the --memory in bytes under which the chunk would have room, where it failed for want of it.
+	Budget int64 `json:"budget_bytes,omitempty"`
 }
 
 // Warning is something for the user to know that is not an error.

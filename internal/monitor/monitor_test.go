@@ -204,10 +204,10 @@ func TestAChunkThatLostItsWorkersIsToldApartFromOneThatFailed(t *testing.T) {
 }
 
 func TestTheRetryOfAChunkThatNeedsMoreMemoryHasIt(t *testing.T) {
-	failed := func(needs int64) ChunkFailed {
-		return ChunkFailed{Key: "10016", Losses: 1, Final: true, Error: &drover.Error{Kind: drover.Overrun, Message: "too much", Needs: needs}}
+	failed := func(budget int64) ChunkFailed {
+		return ChunkFailed{Key: "10016", Losses: 1, Final: true, Budget: budget, Error: &drover.Error{Kind: drover.Overrun, Message: "too much"}}
 	}
-	out := show(Options{Next: Next{Retry: "drover run retry", Wider: "drover run retry --memory "}}, failed(300<<20), failed(1000<<20+1), failed(500<<20), Ended{Run: "r-k3f9", State: "failed", Total: 3, Failed: 3})
+	out := show(Options{Next: Next{Retry: "drover run retry", Wider: "drover run retry --memory "}}, failed(300<<20), failed(1065<<20), failed(500<<20), Ended{Run: "r-k3f9", State: "failed", Total: 3, Failed: 3})
 	if want := "retry only these  drover run retry --memory 1065MiB\n"; !strings.Contains(out, want) {
 		t.Errorf("%s\nlacks %s", out, want)
 	}

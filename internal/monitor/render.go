@@ -7,7 +7,6 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/internal/human"
-	"github.com/droverdata/drover/internal/memory"
 )
 
 // mostFailures is how many failed chunks the closing lines show; `drover errors` shows them all.
@@ -18,7 +17,7 @@ type story struct {
 	next     Next
 	failures []string
 	unshown  int
-	needs    int64 // the largest share that a failed chunk needs; 0 where none failed for its memory
+	budget   int64 // the largest that a failed chunk needs; 0 where none failed for its memory
 	broken   []ExpectationFailed
 }
 
@@ -122,9 +121,7 @@ func (s *story) failed(e ChunkFailed) {
 	if !e.Final {
 		return
 	}
-	if e.Error != nil && e.Error.Kind == drover.Overrun {
-		s.needs = max(s.needs, e.Error.Needs)
-	}
+	s.budget = max(s.budget, e.Budget)
 	if len(s.failures) == mostFailures {
 		s.unshown++
 		return
@@ -258,8 +255,8 @@ func (s *story) endedWithErrors(e Ended) []string {
 		return lines
 	}
 	again := s.next.Retry
-	if s.needs > 0 { // with the budget that it had it would end the same way
-		again = s.next.Wider + fmt.Sprintf("%dMiB", memory.Budget(s.needs)>>20)
+	if s.budget > 0 { // with the one that it had it would end the same way
+		again = s.next.Wider + fmt.Sprintf("%dMiB", s.budget>>20)
 	}
 	lines = append(lines, human.Line("see them", s.next.Errors+" "+e.Run), human.Line(retry, again))
 	if !e.Visible || e.Finished == 0 {

@@ -330,7 +330,7 @@ func (r *runner) showFailed(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read the failed chunks: %w", err)
 		}
-		r.events.send(monitor.ChunkFailed{By: r.by(c.Stage), Key: c.Key, Error: c.Error, Attempts: c.Attempts, Losses: c.Losses, Final: true})
+		r.events.send(monitor.ChunkFailed{By: r.by(c.Stage), Key: c.Key, Error: c.Error, Attempts: c.Attempts, Losses: c.Losses, Final: true, Budget: budget(c.Error)})
 	}
 	return nil
 }

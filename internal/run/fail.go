@@ -53,6 +53,7 @@ func (p *pool) fail(ctx context.Context, task ledger.Task, cause error, granted 
 	}
 	told := monitor.ChunkFailed{
 		By: p.by(p.number), Key: task.Chunks[0].Key, Error: e, Attempts: task.Attempts, Losses: task.Losses, Final: f.Verdict == ledger.Final,
+		Budget: budget(e),
 	}
 	if f.Counts {
 		told.Attempts++

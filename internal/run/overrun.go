@@ -55,6 +55,14 @@ func (p *pool) needs(task ledger.Task, e *drover.Error, granted int64) *drover.E
 	return e.WithHint("try it again with --retry-errors --memory %dMiB, or cut the source into smaller chunks", memory.Budget(e.Needs)>>20)
 }
 
+// budget is the --memory under which a chunk that failed for want of memory would have room, or 0.
+func budget(e *drover.Error) int64 {
+	if e == nil || e.Kind != drover.Overrun || e.Needs == 0 {
+		return 0
+	}
+	return memory.Budget(e.Needs)
+}
+
 // mib rounds up.
 func mib(n int64) int64 { return (n + 1<<20 - 1) >> 20 }
 
