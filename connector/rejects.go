@@ -46,10 +46,21 @@ type Trier interface {
 // Trial tries the rows of one attempt. Nothing of it stays.
 type Trial interface {
 	// Rows does what Write would do with an input of so many chunks, as far as it looks at one row at a time. An error of kind Data says that
-	// some of the rows would be refused.
+	// some of the rows would be refused; it may come as a RowError.
 	Rows(ctx context.Context, in Input, chunks int) error
 	Close() error
 }
+
+// RowError is an error of Trial.Rows that says which row was refused: the Row-th, from 0, of those that the input's query gave. The sink has taken all rows before it.
+type RowError struct {
+	Row int64
+	Err error
+}
+
+func (e *RowError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what was wrong with the row.
+func (e *RowError) Unwrap() error { return e.Err }
 
 // SinkChecker is a Sink that refuses to share its place with another sink of the same job. It is optional.
 type SinkChecker interface {

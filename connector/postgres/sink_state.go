@@ -46,6 +46,9 @@ type sinkState struct {
 	Held string `json:"held,omitempty"`
 	// Built says that the staging table has its indexes and constraints.
 	Built bool `json:"built,omitempty"`
+
+	// known are the columns of Into that COPY fills, where they were read in the transaction that holds its lock.
+	known []column
 }
 
 func (st sinkState) staged() bool { return st.Method != direct }

@@ -108,17 +108,21 @@ func (j *job) try(ids ...int64) ([]connector.Receipt, error) {
 		attempt.Chunks = append(attempt.Chunks, connector.Chunk{ID: id, Key: fmt.Sprint(id)})
 	}
 	return j.sink.Write(j.t.Context(), attempt, func(_ context.Context, chunks []connector.Chunk) (connector.Input, error) {
-		var rel selects
-		j.opened = nil
-		for _, c := range chunks {
-			rel = append(rel, j.chunks[c.ID])
-			j.opened = append(j.opened, c.ID)
-		}
-		return connector.Input{
-			Session: j.session, Relation: rel, Program: j.program,
-			Source: j.output, Output: j.output, Progress: func(_, _, _, _ int64) {}, PeakMemory: func() int64 { return 42 },
-		}, nil
+		return j.input(chunks), nil
 	})
+}
+
+func (j *job) input(chunks []connector.Chunk) connector.Input {
+	var rel selects
+	j.opened = nil
+	for _, c := range chunks {
+		rel = append(rel, j.chunks[c.ID])
+		j.opened = append(j.opened, c.ID)
+	}
+	return connector.Input{
+		Session: j.session, Relation: rel, Program: j.program,
+		Source: j.output, Output: j.output, Progress: func(_, _, _, _ int64) {}, PeakMemory: func() int64 { return 42 },
+	}
 }
 
 func (j *job) write(ids ...int64) []connector.Receipt {

@@ -3,11 +3,15 @@ package postgres
 import (
 	"context"
 	"errors"
+	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // tried is the temporary table that stands for the target while rows are tried.
@@ -62,6 +66,9 @@ func (s *tableSink) Try(ctx context.Context, run connector.Run) (_ connector.Tri
 		}
 		t.st.Into = tableName{"pg_temp", tried}
 		_, err := tx.Exec(ctx, "CREATE TABLE "+t.st.Into.sql()+" (LIKE "+model.sql()+" INCLUDING CONSTRAINTS INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING IDENTITY) ON COMMIT DROP")
+		if err == nil && !casts(st.Columns) {
+			t.st.known, err = copyColumns(ctx, tx.Conn(), t.st, t.st.Into.sql())
+		}
 		return err
 	})
 	return t, wrap(err, doing+st.Target.String())
@@ -77,7 +84,33 @@ func (t *trial) Rows(ctx context.Context, in connector.Input, chunks int) error 
 	if rollErr := try.Rollback(ctx); rollErr != nil && drover.KindOf(err) != drover.Data {
 		return errors.Join(err, wrap(rollErr, "try rows for "+t.st.Target.String()))
 	}
-	return t.named(wrap(err, "write to "+t.st.Target.String()))
+	row := t.row(err)
+	if err = t.named(wrap(err, "write to "+t.st.Target.String())); row >= 0 {
+		err = &connector.RowError{Row: row, Err: err}
+	}
+	return err
+}
+
+// copyLine finds the row's number in the context of a COPY error behind the table's name: "COPY t, line 3, column x", in any language.
+var copyLine = regexp.MustCompile(`^\S+ (\d+)`)
+
+// row is the number of the row, from 0, that a COPY into the temporary table ended at; -1 where that is not known. The server looks at one row after the other there:
+// without triggers and indexes nothing is put off.
+func (t *trial) row(err error) int64 {
+	var pg *pgconn.PgError
+	if t.st.Into.Name != tried || !errors.As(err, &pg) {
+		return -1
+	}
+	at, ok := strings.CutPrefix(pg.Where, "COPY "+tried+", ")
+	m := copyLine.FindStringSubmatch(at)
+	if !ok || m == nil {
+		return -1
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n - 1
 }
 
 // named has a message name the target in the place of the table that stands for it.

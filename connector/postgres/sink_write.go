@@ -203,9 +203,12 @@ func (s *tableSink) put(ctx context.Context, tx pgx.Tx, st sinkState, in connect
 }
 
 func (s *tableSink) copyInto(ctx context.Context, tx pgx.Tx, st sinkState, table string, in connector.Input, n int) ([]loaded, error) {
-	columns, err := copyColumns(ctx, tx.Conn(), st, table)
-	if err != nil {
-		return nil, err
+	columns := st.known
+	if columns == nil || table != st.Into.sql() {
+		var err error
+		if columns, err = copyColumns(ctx, tx.Conn(), st, table); err != nil {
+			return nil, err
+		}
 	}
 	sql := fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT binary)", table, quoteAll(names(st.Columns)))
 	return load(ctx, tx.Conn().PgConn(), sql, in, n, columns)

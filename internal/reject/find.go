@@ -3,6 +3,7 @@ package reject
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -29,6 +30,8 @@ type finder struct {
 	// known are the rows that were found before, sorted: they are not tried again.
 	known []int64
 	found []culprit
+	// untold says that the judge's word for the row it refused does not hold.
+	untold bool
 }
 
 // find adds the culprits among so many rows. Where some fail, and hint is not nil, it may add some of them first. Of the b culprits among n rows that are left it tries
@@ -37,8 +40,8 @@ func (f *finder) find(ctx context.Context, rows int64, try func(context.Context)
 	if rows == 0 {
 		return nil
 	}
-	f.try, f.known = try, f.rows()
-	why, err := f.part(ctx, 0, rows)
+	f.try, f.known, f.untold = try, f.rows(), false
+	why, at, err := f.part(ctx, 0, rows)
 	if why == nil || err != nil {
 		return err
 	}
@@ -54,7 +57,7 @@ func (f *finder) find(ctx context.Context, rows int64, try func(context.Context)
 	if hint != nil && len(f.known) > 0 {
 		err = f.look(ctx, 0, rows)
 	} else {
-		err = f.halves(ctx, 0, rows, why)
+		err = f.within(ctx, 0, rows, why, at)
 	}
 	slices.SortFunc(f.found, func(a, b culprit) int { return cmp.Compare(a.row, b.row) })
 	return err
@@ -70,24 +73,72 @@ func (f *finder) rows() []int64 {
 	return rows
 }
 
-// part tries the rows from..to-1 and returns why some of them fail.
-func (f *finder) part(ctx context.Context, from, to int64) (why *drover.Error, err error) {
+// part tries the rows from..to-1 and returns why some of them fail, and the first of these where the judge tells, or -1.
+func (f *finder) part(ctx context.Context, from, to int64) (why *drover.Error, at int64, err error) {
 	f.rel.Limit(from, to, f.known)
 	if err = f.try(ctx); err == nil {
-		return nil, nil
+		return nil, -1, nil
 	}
 	why, ok := connector.Rejectable(err)
 	if !ok {
-		return nil, err
+		return nil, -1, err
 	}
-	return why, nil
+	at = -1
+	if told := (*connector.RowError)(nil); errors.As(err, &told) && !f.untold {
+		at = f.nth(from, told.Row)
+	}
+	return why, at, nil
+}
+
+// nth is the number of the n-th row, from 0, of those from from on that are not known.
+func (f *finder) nth(from, n int64) int64 {
+	i, _ := slices.BinarySearch(f.known, from)
+	at := from + n
+	for ; i < len(f.known) && f.known[i] <= at; i++ {
+		at++
+	}
+	return at
 }
 
 // look looks for culprits among the rows from..to-1.
 func (f *finder) look(ctx context.Context, from, to int64) error {
-	why, err := f.part(ctx, from, to)
+	why, at, err := f.part(ctx, from, to)
 	if why == nil || err != nil {
 		return err
+	}
+	return f.within(ctx, from, to, why, at)
+}
+
+// within looks at rows that fail together, where the judge says at the row at.
+func (f *finder) within(ctx context.Context, from, to int64, why *drover.Error, at int64) error {
+	for at >= 0 && at < to && to-from > 1 {
+		// A program that leaves rows out has the judge's count fall behind: the row at that place is then one that it left out, or took.
+		alone, _, err := f.part(ctx, at, at+1)
+		if err != nil {
+			return err
+		}
+		if alone == nil {
+			f.untold = true
+			break
+		}
+		if err := f.add(at, alone); err != nil {
+			return err
+		}
+		// The judge took those before it. How far away the next one is may be seen from this one: what is sent beyond it is lost.
+		span := max(4*(at+1-from), 64)
+		from = at + 1
+		for why = nil; why == nil; span *= 4 {
+			if from >= to {
+				return nil
+			}
+			end := min(to, from+span)
+			if why, at, err = f.part(ctx, from, end); err != nil {
+				return err
+			}
+			if why == nil {
+				from = end
+			}
+		}
 	}
 	return f.halves(ctx, from, to, why)
 }
@@ -95,11 +146,7 @@ func (f *finder) look(ctx context.Context, from, to int64) error {
 // halves looks at both halves of rows that fail together.
 func (f *finder) halves(ctx context.Context, from, to int64, why *drover.Error) error {
 	if to-from == 1 {
-		f.found = append(f.found, culprit{row: from, why: why})
-		if int64(len(f.found)) > f.most {
-			return f.tooMany(f.found[0].why)
-		}
-		return nil
+		return f.add(from, why)
 	}
 	middle, before := from+(to-from)/2, len(f.found)
 	if err := f.look(ctx, from, middle); err != nil {
@@ -109,6 +156,14 @@ func (f *finder) halves(ctx context.Context, from, to int64, why *drover.Error) 
 		return f.look(ctx, middle, to)
 	}
 	return f.halves(ctx, middle, to, why) // the fault must be here
+}
+
+func (f *finder) add(row int64, why *drover.Error) error {
+	f.found = append(f.found, culprit{row: row, why: why})
+	if int64(len(f.found)) > f.most {
+		return f.tooMany(f.found[0].why)
+	}
+	return nil
 }
 
 // sampled is how many rows hopeless looks at. By Hoeffding's inequality the share of culprits among so many rows is by a half higher
@@ -130,7 +185,7 @@ func (f *finder) hopeless(ctx context.Context, rows int64) error {
 			good++
 			continue
 		}
-		why, err := f.part(ctx, row, row+1)
+		why, _, err := f.part(ctx, row, row+1)
 		switch {
 		case err != nil:
 			return err

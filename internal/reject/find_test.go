@@ -117,3 +117,55 @@ func TestFindRejectsNoRowForAnErrorOfAnotherKind(t *testing.T) {
 		}
 	}
 }
+
+// limits is a Keeper of numbers.
+type limits struct {
+	connector.Keeper
+	from, to int64
+	except   []int64
+}
+
+func (l *limits) Limit(from, to int64, except []int64) { l.from, l.to, l.except = from, to, except }
+
+// A judge that says which of the rows it got it refused saves most of the tries. It does not know of rows that the program leaves out.
+func TestFindFollowsAJudgeThatNamesTheRow(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 300 {
+		n, share, filtered := 1+rng.Int64N(3000), 0.1*rng.Float64()*rng.Float64(), rng.IntN(2) == 0
+		bad, out := map[int64]bool{}, map[int64]bool{}
+		var want []int64
+		for i := range n {
+			out[i] = filtered && rng.IntN(3) == 0
+			if bad[i] = rng.Float64() < share; bad[i] && !out[i] {
+				want = append(want, i)
+			}
+		}
+		rel := &limits{}
+		f, tries := finder{rel: rel, most: n}, 0
+		err := f.find(t.Context(), n, func(context.Context) error {
+			tries++
+			told := int64(0)
+			for i := rel.from; i < rel.to; i++ {
+				if _, known := slices.BinarySearch(rel.except, i); known || out[i] {
+					continue
+				}
+				if bad[i] {
+					return &connector.RowError{Row: told, Err: &drover.Error{Kind: drover.Data, Message: fmt.Sprint(i)}}
+				}
+				told++
+			}
+			return nil
+		}, nil)
+		if err != nil || !slices.Equal(f.rows(), want) {
+			t.Fatalf("found %v, want %v: %v", f.rows(), want, err)
+		}
+		for _, x := range f.found {
+			if x.why.Message != fmt.Sprint(x.row) {
+				t.Fatalf("row %d: %s", x.row, x.why.Message)
+			}
+		}
+		if !filtered && tries > 10+5*len(want) {
+			t.Fatalf("%d tries for %d of %d rows", tries, len(want), n)
+		}
+	}
+}
