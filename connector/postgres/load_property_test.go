@@ -33,9 +33,15 @@ var propertyTypes = []propertyType{
 	{`text COLLATE "C"`, []string{"''", "'a'", "'A'", "'ä'", "'z'", "'𝄞'", "'ﬀ'"}, []string{"'a'", "'ä'", "'z'", "'ﬀ'"}, "length(%s)"},
 	{"text COLLATE nocase", []string{"'a'", "'A'", "'b'"}, []string{"'a'", "'B'"}, "lower(%s)"},
 	{"char(3)", []string{"'a'", "'a  '", "'abc'"}, []string{"'a'", "'a  '", "'abc'"}, "rtrim(%s)"},
-	{"double precision", []string{"'NaN'", "'-0'", "0.1", "'Infinity'"}, []string{"0", "0.1", "1e300"}, "%s * 2"},
+	{
+		"double precision",
+		[]string{"'NaN'", "'-0'", "0.1", "'-Infinity'", "'Infinity'", "9007199254740993", "4.35", "5e-324"},
+		[]string{"0", "-0", "0.1", "0.10", "-0.0", "4.35", "9007199254740993", "0.1000000000000000055511151231257827", "1e300", "'NaN'"},
+		"%s * 2",
+	},
 	{"real", []string{"'NaN'", "0.1", "16777217"}, []string{"0.1", "16777217"}, "%s::DOUBLE"},
-	{"numeric(12,2)", []string{"0.01", "-99.99", "7"}, []string{"7", "0.01", "0.011"}, "%s * 2"},
+	{"numeric(12,2)", []string{"0.01", "-99.99", "7"}, []string{"7", "0.01", "0.011", "-99.990", "123456789012345678", "1e2"}, "%s * 2"},
+	{"numeric", []string{"0.01", "-99.99", "7"}, []string{"7", "0.01", "-99.990"}, "%s * 2"},
 }
 
 const (

@@ -104,13 +104,14 @@ func (r *relation) condition(c step.Condition) (sql string, ok bool) {
 // The texts of times that both systems read alike. A time with a zone must say its offset: the hours that a zone skips or
 // repeats are each system's own choice.
 var (
-	dayText  = regexp.MustCompile(`^\d{4}-\d\d-\d\d$`)
-	timeText = regexp.MustCompile(`^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{1,6})?$`)
-	zoneText = regexp.MustCompile(`^(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?)([+-]\d\d(?::\d\d)?|Z)$`)
-	uuidText = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	dayText    = regexp.MustCompile(`^\d{4}-\d\d-\d\d$`)
+	timeText   = regexp.MustCompile(`^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{1,6})?$`)
+	zoneText   = regexp.MustCompile(`^(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?)([+-]\d\d(?::\d\d)?|Z)$`)
+	numberText = regexp.MustCompile(`^-?\d+(\.\d+)?$`)
+	uuidText   = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 )
 
-// comparable renders the literal that a column is compared with, where both systems compare alike: whole numbers, booleans, dates and
+// comparable renders the literal that a column is compared with, where both systems compare alike: numbers, booleans, dates and
 // times without exception, texts where equality is that of their bytes, and their order only where the bytes decide that too.
 func (r *relation) comparable(c *column, op string, v step.Value) (sql string, ok bool) {
 	equality := op == "=" || op == "<>" || op == "in" || op == "not in"
@@ -119,6 +120,11 @@ func (r *relation) comparable(c *column, op string, v step.Value) (sql string, o
 	case wireInt2, wireInt4, wireInt8:
 		_, err := strconv.ParseInt(v.Text, 10, 64)
 		return "'" + v.Text + "'::int8", v.Type == "BIGINT" && err == nil
+	case wireFloat8: // both call NaN the largest, and equal to itself
+		return literal(v.Text) + "::float8", v.Type == "DOUBLE" && numberText.MatchString(v.Text)
+	case wireNumeric:
+		_, _, bound := precision(t.typmod) // values of others may have more digits than DuckDB can hold, which is an error and no reason to leave them out
+		return literal(v.Text) + "::numeric", v.Type == "DECIMAL" && bound && numberText.MatchString(v.Text)
 	case wireBool:
 		return v.Text, v.Type == "BOOLEAN" && (v.Text == "true" || v.Text == "false")
 	case wireDate:

@@ -24,11 +24,14 @@ func TestLiteralsThatAreNotReadAlikeAreNotPushedDown(t *testing.T) {
 		{name: "i", typ: form(wireInt4, 0)},
 		{name: "u", typ: form(wireUUID, 0)},
 		{name: "f", typ: form(wireFloat8, 0)},
+		{name: "m", typ: form(wireNumeric, 0)},
+		{name: "free", typ: form(wireNumeric, 0)},
 		{name: "t", typ: form(wireText, oidText), bytewise: true},
 		{name: "c", typ: form(wireText, oidText), bytewise: true, ordered: true},
 		{name: "n", typ: form(wireText, oidText)},
 		{name: "x", typ: form(wireText, 9999), bytewise: true},
 	}}
+	r.columns[6].typ.typmod, r.columns[7].typ.typmod = 12<<16+2+4, -1
 	for _, c := range []struct {
 		column, op, typ, text string
 		want                  bool
@@ -49,7 +52,12 @@ func TestLiteralsThatAreNotReadAlikeAreNotPushedDown(t *testing.T) {
 		{"u", "=", "UUID", "00000000-0000-0000-0000-00000000000F", true},
 		{"u", "<", "UUID", "00000000-0000-0000-0000-00000000000F", false},
 		{"u", "=", "UUID", "0", false},
-		{"f", "<", "DOUBLE", "0", false},
+		{"f", "<", "DOUBLE", "-0.5", true},
+		{"f", "<", "DOUBLE", "NaN", false},
+		{"f", "<", "BIGINT", "0", false},
+		{"m", "=", "DECIMAL", "1.50", true},
+		{"m", "=", "DOUBLE", "1.50", false},
+		{"free", "=", "DECIMAL", "1.50", false},
 		{"t", "=", "VARCHAR", "it's", true},
 		{"t", "=", "VARCHAR", "a\x00b", false},
 		{"t", "<", "VARCHAR", "a", false}, // exactness.md 31

@@ -16,8 +16,8 @@ type Condition struct {
 	Of     []Condition `json:"of,omitempty"`
 }
 
-// Value is a literal as it is compared: the name of its DuckDB type, BIGINT for every integer, and its text. A text that is compared with a
-// column of another type has that column's type.
+// Value is a literal as it is compared: the name of its DuckDB type, BIGINT for every integer, and its text. A text or a number that is compared
+// with a column of another type has that column's type, DECIMAL without its width.
 type Value struct {
 	Type string `json:"type"`
 	Text string `json:"text"`
@@ -50,7 +50,8 @@ func (c Condition) String() string {
 
 // String is the value as an SQL literal.
 func (v Value) String() string {
-	if v.Type == "BIGINT" || v.Type == "BOOLEAN" {
+	switch v.Type {
+	case "BIGINT", "BOOLEAN", "DOUBLE", "DECIMAL":
 		return v.Text
 	}
 	return "'" + strings.ReplaceAll(v.Text, "'", "''") + "'"

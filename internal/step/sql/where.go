@@ -3,6 +3,7 @@ package sqlstep
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/droverdata/drover"
@@ -134,6 +135,10 @@ func value(n node, typ string) (step.Value, bool) {
 	if b, ok := boolean(n); ok && typ == "BOOLEAN" {
 		return step.Value{Type: typ, Text: b}, true
 	}
+	if kind, digits := fractional(typ); digits > 0 {
+		text, ok := decimal(n, digits)
+		return step.Value{Type: kind, Text: text}, ok
+	}
 	if n.str("class") == "CAST" && n.kid("cast_type").empty("type_info") && !n.flag("try_cast") {
 		if to := n.kid("cast_type").str("id"); to != typ || !texts[to] || constantType(n.kid("child")) != "VARCHAR" {
 			return step.Value{}, false
@@ -159,6 +164,52 @@ func value(n node, typ string) (step.Value, bool) {
 		return step.Value{Type: typ, Text: text}, ok
 	}
 	return step.Value{}, false
+}
+
+// fractional returns how a number is to be compared with a column of a type, DOUBLE or DECIMAL, and how many digits it may have: as many as become
+// the same DOUBLE in every system.
+func fractional(typ string) (kind string, digits int) {
+	switch {
+	case typ == "DOUBLE":
+		return typ, 15
+	case strings.HasPrefix(typ, "DECIMAL("):
+		return "DECIMAL", 18
+	}
+	return "", 0
+}
+
+// decimal returns a number that is written without an exponent: 2, -1.50.
+func decimal(n node, most int) (text string, ok bool) {
+	sign := ""
+	if n.str("class") == "FUNCTION" && n.str("function_name") == "-" && len(n.kids("children")) == 1 {
+		n, sign = n.kids("children")[0], "-"
+	}
+	number, _ := n.kid("value")["value"].(json.Number)
+	digits := number.String()
+	if rest, negative := strings.CutPrefix(digits, "-"); negative && sign == "" {
+		digits, sign = rest, "-"
+	}
+	scale := 0
+	switch constantType(n) {
+	case "INTEGER", "BIGINT":
+	case "DECIMAL":
+		info, _ := n.kid("value").kid("type").kid("type_info")["scale"].(json.Number)
+		at, err := strconv.Atoi(info.String())
+		if err != nil {
+			return "", false
+		}
+		scale = at
+	default:
+		return "", false
+	}
+	if digits == "" || len(digits) > most || scale > most || strings.Trim(digits, "0123456789") != "" {
+		return "", false
+	}
+	if scale > 0 {
+		digits = strings.Repeat("0", max(scale+1-len(digits), 0)) + digits
+		digits = digits[:len(digits)-scale] + "." + digits[len(digits)-scale:]
+	}
+	return sign + digits, true
 }
 
 // boolean returns true or false, which DuckDB parses as casts of the texts t and f.
