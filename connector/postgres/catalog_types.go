@@ -62,6 +62,7 @@ func readTypes(ctx context.Context, conn *pgx.Conn, refs []typeRef) ([]*pgType, 
 			t.ordered = true // by an operator class of text, or of a pseudo-type
 		}
 		t.equal = t.ordered || hashed
+		t.pseudo = class == "p"
 		t.wire = wires[t.send]
 		found[t.oid] = &t
 		return struct{}{}, err

@@ -71,6 +71,10 @@ func typeExists(ctx context.Context, conn *pgx.Conn, out drover.Column, typ, col
 	if err != nil {
 		return wrap(err, "look up type "+typ)
 	}
+	if types[0].pseudo {
+		return columnError(out.Name, "column %s is of the pseudo-type %s, which no table's column can have", out.Name, typ).
+			WithHint("leave it out, or %s", convert)
+	}
 	return sameMeaning(types[0], out, typ)
 }
 

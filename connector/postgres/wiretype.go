@@ -121,6 +121,7 @@ type pgType struct {
 	receives bool   // the type can be read from binary COPY
 	equal    bool   // the type has an equality that GROUP BY can use
 	ordered  bool   // the type has an order that ORDER BY can use
+	pseudo   bool   // no column of a table can have the type
 }
 
 // holds says what the values of a type are, in DuckDB's words where it has a type for them. Types of one name in two databases may differ in it.
