@@ -144,15 +144,22 @@ def takes_chunk(function, target):
 FRAMES = ("pandas", "polars", "pyarrow")
 
 
-def frame_of(function):
-    """The frame that the first parameter's annotation asks for, else pandas. Annotations may be text, and name what is not imported."""
+def annotation_of(function):
+    """The first parameter's annotation, or None."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
-        return "pandas"
+        return None
     if not parameters or parameters[0].annotation is inspect.Parameter.empty:
+        return None
+    return parameters[0].annotation
+
+
+def frame_of(function):
+    """The frame that the first parameter's annotation asks for, else pandas. Annotations may be text, and name what is not imported."""
+    annotation = annotation_of(function)
+    if annotation is None:
         return "pandas"
-    annotation = parameters[0].annotation
     if not isinstance(annotation, str):
         root = getattr(annotation, "__module__", "").partition(".")[0]
         return root if root in FRAMES else "pandas"
@@ -163,3 +170,14 @@ def frame_of(function):
     root = owner.partition(".")[0] or head.partition(".")[0]
     root = {"pd": "pandas", "pl": "polars", "pa": "pyarrow"}.get(root, root)
     return root if root in FRAMES else "pandas"
+
+
+def takes_lazy(function):
+    """Says whether the annotation is polars.LazyFrame."""
+    annotation = annotation_of(function)
+    if isinstance(annotation, str):
+        head, _, last = annotation.strip("\"' ").rpartition(".")
+        if head:
+            return last == "LazyFrame"
+        annotation = getattr(function, "__globals__", {}).get(last)
+    return isinstance(annotation, type) and any(c.__name__ == "LazyFrame" for c in annotation.__mro__)
