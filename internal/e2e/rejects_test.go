@@ -82,6 +82,40 @@ func TestRowsThatCannotBeCastGoToTheRejects(t *testing.T) {
 	p.noStaging(t)
 }
 
+// Which row of the source a later step fails on cannot be told, but which row of what the step returned.
+func TestRowsThatAStepCannotCastBehindOneThatSeesTheChunkGoToTheRejects(t *testing.T) {
+	p := newPlace(t)
+	amounts(t, p)
+	p.write(t, "job.yaml", `
+name: amounts
+source: {files: {path: in, types: {amount: VARCHAR}}}
+chunk: {files: 1}
+steps:
+  - set: {id: id + 1}
+  - sql: SELECT *, row_number() OVER (ORDER BY id) AS n FROM chunk
+  - rename: {city: town}
+  - cast: {amount: DOUBLE}
+  - filter: amount > 10
+sink: {files: {path: out, mode: overwrite}}
+rejects: {files: {path: rejects/}, max: 10}
+`)
+	if got := p.must(t, "plan", "job.yaml").stdout; !strings.Contains(got, "of what the last step that sees whole chunks returns") {
+		t.Error(got)
+	}
+	s := p.must(t, "run", "job.yaml", "--json").summary(t)
+	if s.RowsIn != 6000 || s.RowsOut != 5975 || s.RowsRejected != 4 || s.State != "finished" {
+		t.Errorf("%+v", s)
+	}
+	const reason = "step 4 (cast): Conversion Error: Could not convert string '%s' to DOUBLE when casting from source column amount"
+	want := fmt.Sprintf(`amounts|b.csv|amount|%s|{"id":5501,"amount":"x","city":"c","n":501}`, fmt.Sprintf(reason, "x"))
+	if got := p.rejects(t); !strings.HasSuffix(got, "\n"+want) || strings.Count(got, "n/a") != 6 {
+		t.Errorf("got\n%s\nwant at last\n%s", got, want)
+	}
+	if got := p.query(t, `SELECT count(*), count(DISTINCT id), max(n) FROM 'out/*.parquet'`); got != "5975|5975|4999" {
+		t.Error(got)
+	}
+}
+
 // noStaging checks that nothing staged is left below the place.
 func (p *place) noStaging(t *testing.T) {
 	t.Helper()

@@ -65,7 +65,7 @@ func (p Plan) WriteText(w io.Writer, t Totals) error {
 		case len(first.Calls) > 0:
 			line(&b, "", fmt.Sprintf("of what step %d returns: what it raises, and what steps before it cannot convert, fails the chunk", first.Calls[len(first.Calls)-1].Step+1))
 		case !first.RowWise:
-			line(&b, "", "of what the steps return: a value that a step cannot convert fails the chunk, because "+first.Why)
+			line(&b, "", "of what the last step that sees whole chunks returns: a value that it, or a step before it, cannot convert fails the chunk, because "+first.Why)
 		}
 	}
 	line(&b, "fingerprint", p.Fingerprint)

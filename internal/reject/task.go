@@ -28,6 +28,8 @@ type Task struct {
 	Into connector.Sink
 	// Most is how many rows may be rejected.
 	Most int64
+	// Parts are those of a program that is not row-wise but ends in steps that are; nil for others.
+	Parts *Parts
 	// Explain finds the step and the column behind the failure of the one row of relation; nil where it cannot.
 	Explain func(ctx context.Context, relation string, why *drover.Error) *drover.Error
 	// Suspect returns programs over the program's input, each of which yields step.Tag of rows that may fail, and which columns of the input the
@@ -38,19 +40,30 @@ type Task struct {
 	explained map[string]*drover.Error
 }
 
+// Parts are a program in two: the rows that Head yields, with the columns Between, are those of Tail, which looks at one at a time.
+type Parts struct {
+	Head, Tail step.Program
+	Between    drover.Schema
+}
+
 // Separate returns the input without the rows that the program or the sink refuses, which it stages. They are the rows of the source where the program looks
-// at one at a time; of other programs only what they yield can be told apart. done frees what holds the
+// at one at a time; of other programs only what they yield can be told apart, or what the last of their steps that sees more yields. done frees what holds the
 // rows, which the input needs.
 func (t Task) Separate(ctx context.Context, in connector.Input) (out connector.Input, done func() error, err error) {
 	n := len(t.Attempt.Chunks)
-	whole := !in.Program.RowWise
+	whole := !in.Program.RowWise && t.Parts == nil
 	var rel connector.Keeper
 	var rows int64
-	if whole {
+	switch {
+	case in.Program.RowWise:
+		rel, rows, err = keep(ctx, in.Session, in.Relation, in.Source, n)
+	case whole:
 		rel, rows, err = keepQuery(ctx, in.Session, in.Query(n), in.Relation, in.Output, n)
 		in.Program, in.Source = identity(in.Output), in.Output
-	} else {
-		rel, rows, err = keep(ctx, in.Session, in.Relation, in.Source, n)
+	default:
+		in.Program = t.Parts.Head
+		rel, rows, err = keepQuery(ctx, in.Session, in.Query(n), in.Relation, t.Parts.Between, n)
+		in.Program, in.Source = t.Parts.Tail, t.Parts.Between
 	}
 	if err != nil {
 		return in, nil, err

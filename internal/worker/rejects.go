@@ -54,7 +54,7 @@ func (w *Worker) writeRest(ctx context.Context, task protocol.Task, attempt conn
 		if err != nil || len(done) > 0 { // a sink that looks at a failed input again sees what the source has
 			return in, err
 		}
-		in, free, err := w.separating(task, attempt, chunks, trier).Separate(ctx, in)
+		in, free, err := w.separating(ctx, task, attempt, chunks, trier).Separate(ctx, in)
 		if free != nil {
 			done = append(done, free)
 		}
@@ -63,12 +63,16 @@ func (w *Worker) writeRest(ctx context.Context, task protocol.Task, attempt conn
 }
 
 // separating is what tells the rows of chunks apart.
-func (w *Worker) separating(task protocol.Task, attempt connector.Attempt, chunks []connector.Chunk, trier connector.Trier) reject.Task {
+func (w *Worker) separating(ctx context.Context, task protocol.Task, attempt connector.Attempt, chunks []connector.Chunk, trier connector.Trier) reject.Task {
 	attempt.Chunks = chunks
 	steps, first, input, reads := w.judged(task)
+	parts, after := w.parts(ctx, task, steps, first, input)
+	if parts != nil {
+		steps, first, input, reads = steps[after:], first+after, parts.Between, parts.Between.Names()
+	}
 	explainer := sqlstep.NewExplainer(w.stage.session, steps, first, input)
 	return reject.Task{
-		Attempt: attempt, State: task.Stage.Rejects.State, Steps: &discard{}, Sink: trier, Into: w.stage.rejects, Most: task.Stage.Rejects.Max,
+		Attempt: attempt, State: task.Stage.Rejects.State, Steps: &discard{}, Sink: trier, Into: w.stage.rejects, Most: task.Stage.Rejects.Max, Parts: parts,
 		Explain: func(ctx context.Context, relation string, why *drover.Error) *drover.Error {
 			return explainRow(ctx, explainer, input, reads, relation, why)
 		},
@@ -77,6 +81,33 @@ func (w *Worker) separating(task protocol.Task, attempt connector.Attempt, chunk
 			return programs, reads, err
 		},
 	}
+}
+
+// parts finds the steps that look at one row at a time behind the last of steps that does not: those from after on. It finds nothing where there are none; or where a part
+// cannot be compiled by itself.
+func (w *Worker) parts(ctx context.Context, task protocol.Task, steps []drover.Step, first int, input drover.Schema) (_ *reject.Parts, after int) {
+	if task.Stage.Program.Tail().RowWise {
+		return nil, 0
+	}
+	for n := 1; n < len(steps); n++ {
+		head, err := sqlstep.Compile(ctx, w.stage.session, steps[:n], first, input)
+		if err != nil {
+			return nil, 0
+		}
+		if head.Program.RowWise {
+			continue
+		}
+		between := make(drover.Schema, len(head.Output))
+		for i, c := range head.Output {
+			between[i] = drover.Column{Name: c.Name, Type: c.Type}
+		}
+		tail, err := sqlstep.Compile(ctx, w.stage.session, steps[n:], first+n, between)
+		same := func(a, b drover.Column) bool { return a.Name == b.Name && a.Type == b.Type }
+		if err == nil && tail.Program.RowWise && slices.EqualFunc(tail.Output, task.Stage.Output, same) {
+			return &reject.Parts{Head: head.Program, Tail: tail.Program, Between: between}, n
+		}
+	}
+	return nil, 0
 }
 
 // judged are the steps whose rows can be told apart, the place in the job of the first of them, and their input with those of its columns that they read.
@@ -113,7 +144,7 @@ func (w *Worker) restoreRejects(ctx context.Context, task protocol.Task, attempt
 	if err != nil {
 		return nil, err
 	}
-	in, free, err := w.separating(task, attempt, chunks, trier).Separate(ctx, in)
+	in, free, err := w.separating(ctx, task, attempt, chunks, trier).Separate(ctx, in)
 	if free != nil {
 		err = errors.Join(err, free())
 	}
