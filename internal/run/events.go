@@ -25,6 +25,7 @@ type events struct {
 	chunks  monitor.Progress            // only its chunk counts
 	own     int64                       // the driver's memory as it was read last
 	ownAt   time.Time
+	beside  bool  // attempts ran when own was read
 	peak    int64 // the highest memory of driver and workers together
 	stage   int
 	read    int64 // rows of the source that attempts of this process read
@@ -57,7 +58,8 @@ func (e *events) start(t ledger.Totals, stage int) {
 	defer e.mu.Unlock()
 	e.base, e.stage = t, stage
 	e.done = protocol.Progress{}
-	e.own = memory.Used()
+	e.own, e.ownAt, e.beside = memory.Used(), time.Now(), false
+	e.peak = max(e.peak, e.own)
 	e.chunks = monitor.Progress{Total: t.Total(), Finished: t.Chunks[ledger.ChunkFinished], Failed: t.Chunks[ledger.ChunkError]}
 }
 
@@ -75,6 +77,7 @@ func (e *events) ended(token int64, finished protocol.Progress, chunks int) {
 	last := e.running[token]
 	last.Memory = max(last.Memory, finished.Memory)
 	e.running[token] = last
+	e.readOwn(time.Now())
 	e.memory()
 	delete(e.running, token)
 	e.done.RowsIn += finished.RowsIn
@@ -85,6 +88,16 @@ func (e *events) ended(token int64, finished protocol.Progress, chunks int) {
 	e.done.BytesIn += finished.BytesIn
 	e.done.BytesOut += finished.BytesOut
 	e.chunks.Finished += int64(chunks)
+}
+
+// readOwn reads the driver's memory now and then, and anew once attempts run: workers share the program's pages with it, which were all its own before. The
+// mutex is held.
+func (e *events) readOwn(now time.Time) {
+	running := len(e.running) > 0
+	if now.Sub(e.ownAt) < ownEvery && (e.beside || !running) {
+		return
+	}
+	e.own, e.ownAt, e.beside = memory.Used(), now, running
 }
 
 // memory adds up driver and workers, and keeps the peak. The mutex is held.
@@ -131,9 +144,7 @@ func (e *events) tick(now time.Time, inFlight int) {
 	p.Running = int64(inFlight)
 	p.RowsIn, p.RowsOut = e.base.RowsIn+e.done.RowsIn, e.base.RowsOut+e.done.RowsOut
 	p.BytesIn, p.BytesOut = e.base.BytesIn+e.done.BytesIn, e.base.BytesOut+e.done.BytesOut
-	if now.Sub(e.ownAt) >= ownEvery {
-		e.own, e.ownAt = memory.Used(), now
-	}
+	e.readOwn(now)
 	p.Memory = e.memory()
 	for _, a := range e.running {
 		p.RowsIn += a.RowsIn
