@@ -16,6 +16,7 @@ const longestName = 63
 // newColumns returns the columns of a table that will be created for output.
 func newColumns(ctx context.Context, conn *pgx.Conn, output drover.Schema) ([]sinkColumn, error) {
 	columns := make([]sinkColumn, 0, len(output))
+	known := map[[2]string]foundType{} // many columns have few types
 	for _, out := range output {
 		if err := creatable(out.Name); err != nil {
 			return nil, err
@@ -25,7 +26,15 @@ func newColumns(ctx context.Context, conn *pgx.Conn, output drover.Schema) ([]si
 			return nil, err
 		}
 		if untouched(out) {
-			if err := typeExists(ctx, conn, out, typ, collation); err != nil {
+			key := [2]string{typ, collation}
+			found, ok := known[key]
+			if !ok {
+				if found, err = findType(ctx, conn, typ, collation); err != nil {
+					return nil, err
+				}
+				known[key] = found
+			}
+			if err := found.serves(out, typ, collation); err != nil {
 				return nil, err
 			}
 		}
@@ -46,36 +55,53 @@ func creatable(name string) error {
 	return nil
 }
 
-// typeExists refuses a source type that the target database does not have, or has as another one.
-func typeExists(ctx context.Context, conn *pgx.Conn, out drover.Column, typ, collation string) error {
+// foundType is what the target database has under the name of a source's type; nil where it has none.
+type foundType struct {
+	*pgType
+	// collates says that the collation is there too.
+	collates bool
+}
+
+// findType looks up a type and a collation by their names.
+func findType(ctx context.Context, conn *pgx.Conn, typ, collation string) (f foundType, err error) {
 	var oid uint32
-	var collates bool
-	err := conn.QueryRow(ctx, `SELECT coalesce(to_regtype($1)::oid, 0), $2 = '' OR EXISTS (SELECT FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
-		WHERE $2 IN (quote_ident(c.collname), quote_ident(n.nspname) || '.' || quote_ident(c.collname)))`, typ, collation).Scan(&oid, &collates)
-	if err != nil && !hasState(err, "42601") {
-		return wrap(err, "look up type "+typ)
+	err = conn.QueryRow(ctx, `SELECT coalesce(to_regtype($1)::oid, 0), $2 = '' OR EXISTS (SELECT FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
+		WHERE $2 IN (quote_ident(c.collname), quote_ident(n.nspname) || '.' || quote_ident(c.collname)))`, typ, collation).Scan(&oid, &f.collates)
+	if hasState(err, "42601") { // it cannot be the name of one here
+		return f, nil
 	}
+	if err != nil {
+		return f, wrap(err, "look up type "+typ)
+	}
+	if oid == 0 {
+		return f, nil
+	}
+	types, err := readTypes(ctx, conn, []typeRef{{oid, -1}})
+	if err != nil {
+		return f, wrap(err, "look up type "+typ)
+	}
+	f.pgType = types[0]
+	return f, nil
+}
+
+// serves refuses a source column of a type that the target database does not have, or has as another one.
+func (f foundType) serves(out drover.Column, typ, collation string) error {
 	convert := fmt.Sprintf("cast: {%s: VARCHAR}", out.Name)
 	if out.Type == "" { // no step can read it
 		convert = fmt.Sprintf("cast it in source.postgres.query: %s::text", quote(out.Name))
 	}
-	if err != nil || oid == 0 {
+	switch {
+	case f.pgType == nil:
 		return columnError(out.Name, "column %s is of type %s, which the target database does not have", out.Name, typ).
 			WithHint("create the type or its extension there, or %s", convert)
-	}
-	if !collates {
+	case !f.collates:
 		return columnError(out.Name, "column %s has the collation %s, which the target database does not have", out.Name, collation).
 			WithHint("create the collation there, or %s", convert)
-	}
-	types, err := readTypes(ctx, conn, []typeRef{{oid, -1}})
-	if err != nil {
-		return wrap(err, "look up type "+typ)
-	}
-	if types[0].pseudo {
+	case f.pseudo:
 		return columnError(out.Name, "column %s is of the pseudo-type %s, which no table's column can have", out.Name, typ).
 			WithHint("leave it out, or %s", convert)
 	}
-	return sameMeaning(types[0], out, typ)
+	return sameMeaning(f.pgType, out, typ)
 }
 
 // createTable returns the statement that creates a table of columns.
