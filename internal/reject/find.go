@@ -121,7 +121,7 @@ func (f *finder) within(ctx context.Context, from, to int64, why *drover.Error, 
 			f.untold = true
 			break
 		}
-		if err := f.add(at, alone); err != nil {
+		if err := f.add(culprit{row: at, why: alone}); err != nil {
 			return err
 		}
 		// The judge took those before it. How far away the next one is may be seen from this one: what is sent beyond it is lost.
@@ -146,7 +146,7 @@ func (f *finder) within(ctx context.Context, from, to int64, why *drover.Error, 
 // halves looks at both halves of rows that fail together.
 func (f *finder) halves(ctx context.Context, from, to int64, why *drover.Error) error {
 	if to-from == 1 {
-		return f.add(from, why)
+		return f.add(culprit{row: from, why: why})
 	}
 	middle, before := from+(to-from)/2, len(f.found)
 	if err := f.look(ctx, from, middle); err != nil {
@@ -158,8 +158,8 @@ func (f *finder) halves(ctx context.Context, from, to int64, why *drover.Error) 
 	return f.halves(ctx, middle, to, why) // the fault must be here
 }
 
-func (f *finder) add(row int64, why *drover.Error) error {
-	f.found = append(f.found, culprit{row: row, why: why})
+func (f *finder) add(x culprit) error {
+	f.found = append(f.found, x)
 	if int64(len(f.found)) > f.most {
 		return f.tooMany(f.found[0].why)
 	}

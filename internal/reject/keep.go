@@ -99,19 +99,62 @@ func (k *copied) Close() error {
 	return k.session.Exec(context.Background(), "DROP TABLE IF EXISTS "+k.table)
 }
 
+// keptRow is a row of a Keeper as a JSON object, and the index of its chunk.
+type keptRow struct {
+	chunk int
+	text  string
+}
+
+// kept returns the rows of culprits, which are sorted: those of a table in one query.
+func kept(ctx context.Context, rel connector.Keeper, batch []culprit) ([]keptRow, error) {
+	if k, ok := rel.(*copied); ok {
+		numbers := make([]string, len(batch))
+		for i, x := range batch {
+			numbers[i] = strconv.FormatInt(x.row, 10)
+		}
+		return k.rows(ctx, strings.Join(numbers, ", "), len(batch))
+	}
+	rows := make([]keptRow, len(batch))
+	for i, x := range batch {
+		var err error
+		if rows[i].chunk, rows[i].text, err = rel.Row(ctx, x.row); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
 // Row implements connector.Keeper.
 func (k *copied) Row(ctx context.Context, number int64) (chunk int, row string, err error) {
+	rows, err := k.rows(ctx, strconv.FormatInt(number, 10), 1)
+	if err != nil {
+		return 0, "", err
+	}
+	return rows[0].chunk, rows[0].text, nil
+}
+
+// rows returns n rows, by the list of their numbers, in the table's order.
+func (k *copied) rows(ctx context.Context, numbers string, n int) ([]keptRow, error) {
 	exprs := make([]string, len(k.columns))
 	for i, c := range k.columns {
 		exprs[i] = duck.Ident(c.Name) + " := " + duck.JSON(c.Type, duck.Ident(c.Name))
 	}
-	rows, err := k.session.Texts(ctx, fmt.Sprintf("SELECT %s, to_json(struct_pack(%s))::VARCHAR FROM %s WHERE rowid = %d", step.Tag, strings.Join(exprs, ", "), k.table, number))
+	found, err := k.session.Texts(ctx, fmt.Sprintf("SELECT %s, to_json(struct_pack(%s))::VARCHAR FROM %s WHERE rowid IN (%s) ORDER BY rowid", step.Tag, strings.Join(exprs, ", "), k.table, numbers))
 	if err != nil {
-		return 0, "", err
+		return nil, err
 	}
-	if len(rows) != 1 || rows[0][0] == nil || rows[0][1] == nil {
-		return 0, "", fmt.Errorf("the task has no row %d", number)
+	if len(found) != n {
+		return nil, fmt.Errorf("the task has %d of the rows %s", len(found), numbers)
 	}
-	chunk, err = strconv.Atoi(*rows[0][0])
-	return chunk, *rows[0][1], err
+	rows := make([]keptRow, n)
+	for i, r := range found {
+		if r[0] == nil || r[1] == nil {
+			return nil, fmt.Errorf("the rows %s became no JSON objects", numbers)
+		}
+		if rows[i].chunk, err = strconv.Atoi(*r[0]); err != nil {
+			return nil, err
+		}
+		rows[i].text = *r[1]
+	}
+	return rows, nil
 }

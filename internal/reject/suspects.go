@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
 	"github.com/droverdata/drover/internal/duck"
 	"github.com/droverdata/drover/internal/step"
@@ -23,7 +24,7 @@ const (
 const number = "__drover_number"
 
 // suspects looks for culprits among the rows that t.Suspect names, apart from the others: a row that fails a conversion is found in one pass over all
-// rows, and a try of few rows with the columns that the program looks at is cheap. Those that it does not name, or where it fails, are left to find.
+// rows, a try of few rows with the columns that the program looks at is cheap, and of rows that are alike in them one is tried. Those that it does not name, or where it fails, are left to find.
 func (t Task) suspects(ctx context.Context, f *finder, in connector.Input, rows int64, trial connector.Trial) (err error) {
 	programs, reads, err := t.Suspect(ctx)
 	if err != nil || len(programs) == 0 {
@@ -48,17 +49,22 @@ func (t Task) suspects(ctx context.Context, f *finder, in connector.Input, rows 
 	if err := among.find(ctx, n, func(ctx context.Context) error { return trial.Rows(ctx, in, len(t.Attempt.Chunks)) }, nil); err != nil || len(among.found) == 0 {
 		return err
 	}
-	numbers, err := s.Texts(ctx, "SELECT "+number+" FROM "+suspectTable+" ORDER BY rowid")
+	numbers, err := s.Texts(ctx, "SELECT array_to_string("+number+", ',') FROM "+suspectTable+" ORDER BY rowid")
 	if err != nil {
 		return fmt.Errorf("number the rows at fault: %w", err)
 	}
 	for _, x := range among.found {
 		some.Limit(x.row, x.row+1, nil)
-		x.why, x.explained = t.explain(ctx, some, x.why), true
-		if x.row, err = strconv.ParseInt(*numbers[x.row][0], 10, 64); err != nil {
-			return fmt.Errorf("number the rows at fault: %w", err)
+		why := t.explain(ctx, some, x.why)
+		for text := range strings.SplitSeq(*numbers[x.row][0], ",") {
+			row, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				return fmt.Errorf("number the rows at fault: %w", err)
+			}
+			if err := f.add(culprit{row: row, why: why, explained: true}); err != nil {
+				return err
+			}
 		}
-		f.found = append(f.found, x)
 	}
 	return ctx.Err()
 }
@@ -92,8 +98,13 @@ func (t Task) gather(ctx context.Context, f *finder, in connector.Input, rows in
 		}
 		statements = append(statements, into+p.Over(fmt.Sprintf("(SELECT %s, %s AS %s FROM %s)", strings.Join(some.items, ", "), number, step.Tag, numbered)))
 	}
-	statements = append(statements, fmt.Sprintf("CREATE OR REPLACE TEMP TABLE drover_suspects AS SELECT %s FROM %s WHERE %s IN (FROM %s)",
-		strings.Join(append(read, step.Tag, number), ", "), numbered, number, accusedTable))
+	// Rows that have the same values where the program looks fail in the same way. Values that are only equal, such as zeros of both signs, may not.
+	items, group := append(read, step.Tag, "["+number+"] AS "+number), ""
+	if !slices.ContainsFunc(in.Source, func(c drover.Column) bool { return slices.Contains(reads, c.Name) && !exact(c.Type) }) {
+		items, group = append(read, fmt.Sprintf("min(%[1]s) AS %[1]s, list(%[2]s) AS %[2]s", step.Tag, number)), " GROUP BY ALL"
+	}
+	statements = append(statements, fmt.Sprintf("CREATE OR REPLACE TEMP TABLE drover_suspects AS SELECT %s FROM %s WHERE %s IN (FROM %s)%s",
+		strings.Join(items, ", "), numbered, number, accusedTable, group))
 	for _, sql := range statements {
 		err := in.Session.Exec(ctx, sql)
 		if _, data := connector.Rejectable(err); data {
@@ -104,4 +115,11 @@ func (t Task) gather(ctx context.Context, f *finder, in connector.Input, rows in
 		}
 	}
 	return some, nil
+}
+
+// exact reports whether two values of a type that are equal are the same.
+func exact(typ string) bool {
+	return strings.HasPrefix(typ, "DECIMAL(") || slices.Contains([]string{
+		"VARCHAR", "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "UUID",
+	}, typ)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/droverdata/drover"
@@ -93,6 +94,42 @@ func TestWhoIsSuspectedDoesNotMatterToWhoIsAtFault(t *testing.T) {
 					t.Error(left, err)
 				}
 			})
+		}
+	}
+}
+
+// Bad values repeat: each is tried and explained once, and every row of it is rejected.
+func TestRowsThatAreAlikeAreTriedOnce(t *testing.T) {
+	for _, typ := range []string{"VARCHAR", "DOUBLE"} {
+		s := open(t)
+		columns := drover.Schema{{Name: "id", Type: "BIGINT"}, {Name: "v", Type: typ}}
+		rel, rows, err := keep(t.Context(), s, sql("SELECT range AS id, (CASE WHEN range % 5 = 2 THEN 300 + range % 2 ELSE 1 END)::"+typ+" AS v, 0::BIGINT AS "+step.Tag+" FROM range(5000)"), columns, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := connector.Input{
+			Session: s, Source: columns, Output: columns, Relation: rel,
+			Program: step.Program{SQL: "SELECT id, v::TINYINT AS v, " + step.Tag + " FROM " + step.Input(), RowWise: true},
+		}
+		steps, explained := &judge{}, 0
+		task := Task{
+			Attempt: connector.Attempt{Chunks: []connector.Chunk{{Key: "a"}}}, Steps: steps, Sink: &judge{}, Most: 1000, explained: map[string]*drover.Error{},
+			Suspect: func(context.Context) ([]step.Program, []string, error) {
+				return []step.Program{{SQL: "SELECT " + step.Tag + " FROM " + step.Input() + " WHERE TRY_CAST(v AS TINYINT) IS NULL", RowWise: true}}, []string{"v"}, nil
+			},
+			Explain: func(_ context.Context, _ string, why *drover.Error) *drover.Error { explained++; return why },
+		}
+		f := finder{rel: rel, most: 1000}
+		if err := task.find(t.Context(), &f, in, rows, false); err != nil {
+			t.Fatal(err)
+		}
+		if len(f.found) != 1000 || explained != 2 || typ == "VARCHAR" && steps.tries > 60 {
+			t.Errorf("%s: %d found, %d explained, %d tries", typ, len(f.found), explained, steps.tries)
+		}
+		for i, x := range f.found {
+			if want := fmt.Sprint(300 + x.row%2); x.row != int64(5*i+2) || !strings.Contains(x.why.Message, want) {
+				t.Fatalf("%s: row %d: %s, want %s", typ, x.row, x.why.Message, want)
+			}
 		}
 	}
 }

@@ -132,26 +132,21 @@ func (t Task) stage(ctx context.Context, session *duck.Session, rel connector.Ke
 	if err := session.Exec(ctx, `CREATE OR REPLACE TEMP TABLE drover_rejects (job VARCHAR, run VARCHAR, chunk VARCHAR, "column" VARCHAR, reason VARCHAR, "row" VARCHAR, `+step.Tag+" BIGINT)"); err != nil {
 		return nil, fmt.Errorf("collect the rejects: %w", err)
 	}
-	for _, x := range found {
-		why := x.why
-		if !whole && !x.explained {
-			rel.Limit(x.row, x.row+1, nil)
-			why = t.explain(ctx, rel, why)
+	// Rows may be small and many, or few and very large.
+	for size := 1; len(found) > 0; {
+		batch := found[:min(size, len(found))]
+		found = found[len(batch):]
+		insert, err := t.staged(ctx, rel, batch, whole, out)
+		if err == nil {
+			err = session.Exec(ctx, "INSERT INTO "+stagedTable+" VALUES "+insert)
 		}
-		chunk, row, err := rel.Row(ctx, x.row)
 		if err != nil {
 			return nil, fmt.Errorf("collect the rejects: %w", err)
 		}
-		out[chunk].Rows++
-		column := "NULL"
-		if why.Column != "" {
-			column = duck.Literal(why.Column)
+		if size *= 2; len(insert) > batchBytes {
+			size = max(size/4, 1)
 		}
-		run := t.Attempt.Run
-		values := []string{duck.Literal(run.Job), duck.Literal(run.ID), duck.Literal(t.Attempt.Chunks[chunk].Key), column, duck.Literal(reason(why)), duck.Literal(row), fmt.Sprint(chunk)}
-		if err := session.Exec(ctx, "INSERT INTO "+stagedTable+" VALUES ("+strings.Join(values, ", ")+")"); err != nil {
-			return nil, fmt.Errorf("collect the rejects: %w", err)
-		}
+		size = min(size, mostBatch)
 	}
 	if t.Into == nil {
 		return out, nil
@@ -180,6 +175,37 @@ func (t Task) stage(ctx context.Context, session *duck.Session, rel connector.Ke
 		}
 	}
 	return out, session.Exec(ctx, "DROP TABLE "+stagedTable)
+}
+
+// batchBytes is how much text is staged at a time, and mostBatch how many rows.
+const (
+	batchBytes = 256 << 10
+	mostBatch  = 256
+)
+
+// staged is the list of VALUES for some culprits, which it counts in out.
+func (t Task) staged(ctx context.Context, rel connector.Keeper, batch []culprit, whole bool, out []connector.Rejected) (string, error) {
+	rows, err := kept(ctx, rel, batch)
+	if err != nil {
+		return "", err
+	}
+	run, list := t.Attempt.Run, make([]string, len(batch))
+	for i, x := range batch {
+		why := x.why
+		if !whole && !x.explained {
+			rel.Limit(x.row, x.row+1, nil)
+			why = t.explain(ctx, rel, why)
+		}
+		chunk := rows[i].chunk
+		out[chunk].Rows++
+		column := "NULL"
+		if why.Column != "" {
+			column = duck.Literal(why.Column)
+		}
+		values := []string{duck.Literal(run.Job), duck.Literal(run.ID), duck.Literal(t.Attempt.Chunks[chunk].Key), column, duck.Literal(reason(why)), duck.Literal(rows[i].text), fmt.Sprint(chunk)}
+		list[i] = "(" + strings.Join(values, ", ") + ")"
+	}
+	return strings.Join(list, ", "), nil
 }
 
 // reason is why a row was rejected, on one line.
