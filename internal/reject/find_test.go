@@ -169,3 +169,26 @@ func TestFindFollowsAJudgeThatNamesTheRow(t *testing.T) {
 		}
 	}
 }
+
+// The rows come in one order however many are left out, for the judge that counts them.
+func TestLimitKeepsTheOrderAndLeavesOutWhatItIsTold(t *testing.T) {
+	s := open(t)
+	k, rows, err := keep(t.Context(), s, sql("SELECT range AS v, 0::BIGINT AS "+step.Tag+" FROM range(300000)"), drover.Schema{{Name: "v", Type: "BIGINT"}}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int64{0, 1, mostCompared, mostCompared + 1, 5000} {
+		var except []int64
+		for i := range n {
+			except = append(except, 7+i*50)
+		}
+		k.Limit(5, rows-5, except)
+		got, err := s.Texts(t.Context(), "SELECT count(*), count(*) FILTER (v <= before), count(*) FILTER (v % 50 = 7 AND v < 7 + 50 * "+fmt.Sprint(n)+"), min(v), max(v) FROM (SELECT v, lag(v) OVER () AS before FROM "+k.All()+")")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("%d 0 0 5 %d", rows-10-n, rows-6); fmt.Sprint(*got[0][0], " ", *got[0][1], " ", *got[0][2], " ", *got[0][3], " ", *got[0][4]) != want {
+			t.Errorf("without %d: got %s %s %s %s %s, want %s", n, *got[0][0], *got[0][1], *got[0][2], *got[0][3], *got[0][4], want)
+		}
+	}
+}

@@ -12,6 +12,9 @@ import (
 	"github.com/droverdata/drover/internal/step"
 )
 
+// mostCompared is how many numbers each row is compared with, one after the other.
+const mostCompared = 32
+
 // keptTable holds the rows of a task. A session has one task at a time.
 const keptTable = "temp.drover_kept"
 
@@ -76,7 +79,11 @@ func (k *copied) where(condition string) string {
 		for i, n := range k.except {
 			numbers[i] = strconv.FormatInt(n, 10)
 		}
-		condition += " AND rowid NOT IN (" + strings.Join(numbers, ", ") + ")"
+		list := strings.Join(numbers, ", ")
+		if len(numbers) > mostCompared {
+			list = "SELECT unnest([" + list + "])" // a hash table
+		}
+		condition += " AND rowid NOT IN (" + list + ")"
 	}
 	return fmt.Sprintf("(SELECT %s, %s FROM %s WHERE rowid >= %d AND rowid < %d AND %s LIMIT %d)",
 		strings.Join(k.items, ", "), step.Tag, k.table, k.from, k.to, condition, max(k.to-k.from, 1))
