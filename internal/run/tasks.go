@@ -65,8 +65,10 @@ func taskSize(bytes, chunks, slots int64, how packing) (maxBytes int64, maxChunk
 		pieces, mostBytes, mostChunks = max(slots, passTasks), passBytes, passChunks
 	}
 	perTask := (chunks + pieces - 1) / pieces
-	// Chunks differ: a quarter more than an equal share keeps the last of a task's chunks from being left over.
-	return min(mostBytes, max(1, bytes/pieces*5/4)), int(min(mostChunks, max(1, perTask)))
+	// Chunks differ: a quarter more than an equal share keeps the last of a task's chunks from being left over. Of few chunks an equal share may hold one and
+	// a half, and must have room for two.
+	share := max(bytes/pieces*5/4, perTask*(bytes/max(chunks, 1))*21/20)
+	return min(mostBytes, max(1, share)), int(min(mostChunks, max(1, perTask)))
 }
 
 // packed is a share of what is pending for each task of all slots, but no more than most bytes.

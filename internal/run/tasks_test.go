@@ -42,6 +42,16 @@ func TestPartitionedFilesTakeFewTasks(t *testing.T) {
 			t.Errorf("for a sink that does not mind, they make %d tasks", len(got))
 		}
 	}
+	// A chunk more or less than a multiple of the tasks must not make each chunk a task.
+	for n := 4; n < 30; n++ {
+		var sizes []int64
+		for i := range n {
+			sizes = append(sizes, 20<<20+int64(i%2)<<18)
+		}
+		if got := tasks(sizes, 2, fewTasks); len(got) > 4 {
+			t.Errorf("%d chunks of about 20 MiB on 2 slots make %d tasks", n, len(got))
+		}
+	}
 	for _, n := range tasks(huge, 2, fewTasks) {
 		if n > 512<<20 {
 			t.Errorf("a task has %d MiB of input", n>>20)
