@@ -44,11 +44,15 @@ func (r *relation) Pushdown(ctx context.Context, program step.Program, columns [
 		return p, fmt.Errorf("ask DuckDB how it scans the files: %w", err)
 	}
 	var left []string
+	drovers := own
+	if by := r.chunks[0].By; by != nil {
+		drovers = append(slices.Clone(own), by.Column+"=") // picks the chunk's rows
+	}
 	for _, o := range plan {
 		o.walk(func(o operator) {
-			p.Filters = add(p.Filters, o.Info.Filters)
+			p.Filters = add(p.Filters, o.Info.Filters, drovers)
 			if strings.TrimSpace(o.Name) == "FILTER" {
-				left = add(left, o.Info.Expression)
+				left = add(left, o.Info.Expression, drovers)
 			}
 		})
 	}
@@ -81,8 +85,8 @@ func (o operator) walk(visit func(operator)) {
 // own are the beginnings of conditions that are drover's: that pick a chunk's rows of a file, and that count rows.
 var own = []string{"file_row_number>=", "drover_counted"}
 
-// add adds one text, or a list of them, each once and without drover's own.
-func add(list []string, data gojson.RawMessage) []string {
+// add adds one text, or a list of them, each once and without those that begin like drover's own.
+func add(list []string, data gojson.RawMessage, drovers []string) []string {
 	var one string
 	var many []string
 	if gojson.Unmarshal(data, &one) == nil {
@@ -91,8 +95,8 @@ func add(list []string, data gojson.RawMessage) []string {
 		return list
 	}
 	for _, text := range many {
-		drovers := slices.ContainsFunc(own, func(head string) bool { return strings.HasPrefix(text, head) })
-		if text != "" && !drovers && !slices.Contains(list, text) {
+		mine := slices.ContainsFunc(drovers, func(head string) bool { return strings.HasPrefix(text, head) })
+		if text != "" && !mine && !slices.Contains(list, text) {
 			list = append(list, text)
 		}
 	}

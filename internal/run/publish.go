@@ -134,7 +134,7 @@ func (r *runner) warnOfFiles(files int64) {
 	if !ok || r.exchange != nil || len(sink.Partitions()) == 0 || files <= 2*sink.FileBudget() {
 		return
 	}
-	r.events.send(monitor.Warning{Text: fmt.Sprintf("the tasks left %d files, and max_files is %d: there are more partitions than a sample showed; max_files: 1 has them merged",
+	r.events.send(monitor.Warning{Text: fmt.Sprintf("the tasks left %d files, and max_files is %d: there are more partitions than a sample showed, or chunks were done in parts for want of memory; max_files: 1 has them merged",
 		files, sink.FileBudget())})
 }
 
