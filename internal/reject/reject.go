@@ -3,7 +3,8 @@
 //
 // A task is written as if there were no bad rows. Where that fails for its data, its rows are kept in one place, and those at fault are found by
 // trying parts of them: a part that fails is halved until one row is alone, whose error is the reason. So every step and every sink is the
-// judge of its own rows. Rejects are staged like a sink's rows, under the attempt's token, and the receipts that are
+// judge of its own rows. Hints save tries and decide nothing: the rows on which a conversion of the steps gives NULL are tried apart from the others, and a
+// sink may name the row that it refused. Rejects are staged like a sink's rows, under the attempt's token, and the receipts that are
 // committed with the attempt's other rows name them: an attempt that is not accepted has neither.
 package reject
 
