@@ -69,7 +69,7 @@ func TestWhoIsSuspectedDoesNotMatterToWhoIsAtFault(t *testing.T) {
 				in.Relation = rel
 				steps := &judge{}
 				task := Task{
-					Attempt: connector.Attempt{Chunks: []connector.Chunk{{Key: "a"}, {Key: "b"}}}, Steps: steps, Sink: &judge{}, Most: 1000, explained: map[string]*drover.Error{},
+					Attempt: connector.Attempt{Chunks: []connector.Chunk{{Key: "a"}, {Key: "b"}}}, Steps: steps, Sink: &judge{}, Most: 1000,
 					Suspect: func(context.Context) ([]step.Program, []string, error) { return tc.programs, []string{"id", "v"}, nil },
 				}
 				f := finder{rel: rel, most: 1000}
@@ -98,9 +98,9 @@ func TestWhoIsSuspectedDoesNotMatterToWhoIsAtFault(t *testing.T) {
 	}
 }
 
-// Bad values repeat: each is tried and explained once, and every row of it is rejected.
+// Bad values repeat: each is tried and explained once where rows that are equal are the same, and every row of it is rejected.
 func TestRowsThatAreAlikeAreTriedOnce(t *testing.T) {
-	for _, typ := range []string{"VARCHAR", "DOUBLE"} {
+	for typ, different := range map[string]int{"VARCHAR": 2, "DOUBLE": 1000} {
 		s := open(t)
 		columns := drover.Schema{{Name: "id", Type: "BIGINT"}, {Name: "v", Type: typ}}
 		rel, rows, err := keep(t.Context(), s, sql("SELECT range AS id, (CASE WHEN range % 5 = 2 THEN 300 + range % 2 ELSE 1 END)::"+typ+" AS v, 0::BIGINT AS "+step.Tag+" FROM range(5000)"), columns, 1)
@@ -113,7 +113,7 @@ func TestRowsThatAreAlikeAreTriedOnce(t *testing.T) {
 		}
 		steps, explained := &judge{}, 0
 		task := Task{
-			Attempt: connector.Attempt{Chunks: []connector.Chunk{{Key: "a"}}}, Steps: steps, Sink: &judge{}, Most: 1000, explained: map[string]*drover.Error{},
+			Attempt: connector.Attempt{Chunks: []connector.Chunk{{Key: "a"}}}, Steps: steps, Sink: &judge{}, Most: 1000,
 			Suspect: func(context.Context) ([]step.Program, []string, error) {
 				return []step.Program{{SQL: "SELECT " + step.Tag + " FROM " + step.Input() + " WHERE TRY_CAST(v AS TINYINT) IS NULL", RowWise: true}}, []string{"v"}, nil
 			},
@@ -123,7 +123,7 @@ func TestRowsThatAreAlikeAreTriedOnce(t *testing.T) {
 		if err := task.find(t.Context(), &f, in, rows, false); err != nil {
 			t.Fatal(err)
 		}
-		if len(f.found) != 1000 || explained != 2 || typ == "VARCHAR" && steps.tries > 60 {
+		if len(f.found) != 1000 || explained != different || typ == "VARCHAR" && steps.tries > 60 {
 			t.Errorf("%s: %d found, %d explained, %d tries", typ, len(f.found), explained, steps.tries)
 		}
 		for i, x := range f.found {
@@ -131,6 +131,46 @@ func TestRowsThatAreAlikeAreTriedOnce(t *testing.T) {
 				t.Fatalf("%s: row %d: %s, want %s", typ, x.row, x.why.Message, want)
 			}
 		}
+	}
+}
+
+// A message may repeat a value that two columns have: each row's column is its own.
+func TestRowsThatFailInTheSameWordsHaveColumnsOfTheirOwn(t *testing.T) {
+	s := open(t)
+	columns := drover.Schema{{Name: "id", Type: "BIGINT"}, {Name: "a", Type: "VARCHAR"}, {Name: "b", Type: "VARCHAR"}}
+	rel, rows, err := keep(t.Context(), s, sql("SELECT range AS id, if(range = 3, 'x', '1') AS a, if(range = 7, 'x', '1') AS b, 0::BIGINT AS "+step.Tag+" FROM range(20)"), columns, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := connector.Input{
+		Session: s, Source: columns, Output: columns, Relation: rel,
+		Program: step.Program{SQL: "SELECT trim(a)::INT + trim(b)::INT AS v, " + step.Tag + " FROM " + step.Input(), RowWise: true},
+	}
+	task := Task{
+		Attempt: connector.Attempt{Chunks: []connector.Chunk{{Key: "a"}}}, Steps: &judge{}, Sink: &judge{}, Most: 10,
+		Suspect: func(context.Context) ([]step.Program, []string, error) {
+			return []step.Program{{SQL: "SELECT " + step.Tag + " FROM " + step.Input() + " WHERE a = 'x' OR b = 'x'", RowWise: true}}, []string{"a", "b"}, nil
+		},
+		Explain: func(ctx context.Context, relation string, why *drover.Error) *drover.Error {
+			column, err := s.Texts(ctx, "SELECT if(a = 'x', 'a', 'b') FROM "+relation)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := *why
+			out.Column = *column[0][0]
+			return &out
+		},
+	}
+	f := finder{rel: rel, most: 10}
+	if err := task.find(t.Context(), &f, in, rows, false); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, x := range f.found {
+		got = append(got, fmt.Sprint(x.row, x.why.Column))
+	}
+	if want := []string{"3a", "7b"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -35,9 +35,6 @@ type Task struct {
 	// Suspect returns programs over the program's input, each of which yields step.Tag of rows that may fail, and which columns of the input the
 	// program looks at; nil where it cannot.
 	Suspect func(ctx context.Context) (programs []step.Program, reads []string, err error)
-
-	// explained is what Explain said of a failure.
-	explained map[string]*drover.Error
 }
 
 // Parts are a program in two: the rows that Head yields, with the columns Between, are those of Tail, which looks at one at a time.
@@ -69,7 +66,6 @@ func (t Task) Separate(ctx context.Context, in connector.Input) (out connector.I
 		return in, nil, err
 	}
 	in.Relation = rel
-	t.explained = map[string]*drover.Error{}
 	f := finder{rel: rel, most: t.Most}
 	if err := t.find(ctx, &f, in, rows, whole); err != nil {
 		return in, rel.Close, err
@@ -113,12 +109,7 @@ func (t Task) explain(ctx context.Context, rel connector.Relation, why *drover.E
 	if t.Explain == nil {
 		return why
 	}
-	// One value fails in one way. The message alone may be that of rows with other values.
-	failure := why.Error() + "\x00" + why.Sample
-	if t.explained[failure] == nil {
-		t.explained[failure] = t.Explain(ctx, rel.All(), why)
-	}
-	return t.explained[failure]
+	return t.Explain(ctx, rel.All(), why) // the same words may be said of other columns of another row
 }
 
 // identity is the program that changes nothing.

@@ -17,9 +17,8 @@ func TestAReasonShowsItsOwnRowsValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	task := Task{
-		Attempt:   connector.Attempt{Chunks: []connector.Chunk{{Key: "a"}}},
-		explained: map[string]*drover.Error{},
-		Explain:   func(_ context.Context, _ string, why *drover.Error) *drover.Error { return why },
+		Attempt: connector.Attempt{Chunks: []connector.Chunk{{Key: "a"}}},
+		Explain: func(_ context.Context, _ string, why *drover.Error) *drover.Error { return why },
 	}
 	found := []culprit{
 		{row: 0, why: &drover.Error{Kind: drover.Data, Code: "23514", Message: "violates check constraint", Sample: "39, 0"}},
