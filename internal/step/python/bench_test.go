@@ -100,11 +100,13 @@ MODES = {"pyarrow": pd.ArrowDtype, "numpy": None, "auto": None, "nullable": None
 def here(table: pa.Table, chunk):
     table = table.combine_chunks()
     began, ran = time.perf_counter(), time.process_time()
-    df = table.to_pandas(types_mapper=MODES[chunk.key], use_threads=False)
-    df = clean(df)
-    answer = pa.Table.from_pandas(df, schema=table.schema, preserve_index=False, nthreads=1)
+    convert_and_call(table, MODES[chunk.key])
     print((time.perf_counter() - began) * 1000, (time.process_time() - ran) * 1000)
     return table.slice(0, 1)
+
+def convert_and_call(table, mapper):
+    df = clean(table.to_pandas(types_mapper=mapper, use_threads=False))
+    pa.Table.from_pandas(df, schema=table.schema, preserve_index=False, nthreads=1)
 `
 
 // cpuOf returns the CPU time in milliseconds of this process and of the child's main thread (Linux; proc(5), schedstat). On a busy machine it says

@@ -120,12 +120,19 @@ def from_series(series, field, target):
     # In a NumPy column NaN means NULL, but where the schema has a number that is never NULL.
     nan_is_null = field is None or field.nullable or not pa.types.is_floating(field.type)
     try:
-        column = pa.array(series.sparse.to_dense() if dtype.startswith("Sparse") else series, from_pandas=nan_is_null)
+        column = pa.array(values_of(series), from_pandas=nan_is_null)
     except (pa.ArrowException, TypeError, ValueError, OverflowError, NotImplementedError) as e:
         return refuse_answer(f"column {name} of the answer, {dtype}, has no Arrow type: {describe(e)}", "convert it with astype", name)
     if isinstance(column.type, pa.BaseExtensionType):
         refuse_answer(f"column {name} of the answer has dtype {dtype}, which no database has", "convert it with astype", name)
     return fit(column, field, target, dtype)
+
+
+def values_of(series):
+    pd = sys.modules["pandas"]
+    if isinstance(series.dtype, pd.ArrowDtype):
+        return series.array  # of a Series, pyarrow asks for a dozen attributes first
+    return series.sparse.to_dense() if isinstance(series.dtype, pd.SparseDtype) else series
 
 
 def from_objects(series, field, target):

@@ -204,7 +204,7 @@ class Child:
         pa.set_io_thread_count(1)
         self.mode = hello["dtypes"] or "auto"
         self.mark = hello["mark"]
-        self.not_null, self.narrow = set(hello["not_null"]), hello["narrow"] or {}
+        self.not_null, self.narrow = frozenset(hello["not_null"]), hello["narrow"] or {}
         self.output, self.rejects = decode_schema(hello["output"]), hello["rejects"]
         self.rows, self.answers, self.owner = Rows(), Answers(hello["keep"]), os.getpid()
         schema = decode_schema(hello["input"])

@@ -1,4 +1,5 @@
 # Converts Arrow tables to the frames of pandas, polars and pyarrow, and answers back to the expected schema, losing nothing silently.
+import functools
 
 
 def is_integer(t):
@@ -86,6 +87,7 @@ def refuse_nan(name, column):
                       f"{{{name}: \"CASE WHEN NOT isnan({name}) THEN {name} END\"}}", name)
 
 
+@functools.lru_cache(maxsize=8)
 def check_input(schema, not_null, frame, mode):
     """Refuses columns that a frame cannot hold, all of them at once. Returns the pandas dtypes by column."""
     dtypes, refused = {}, []
@@ -208,6 +210,10 @@ def to_pandas(table, dtypes, not_null, mode, threads):
         for field in table.schema:
             if pa.types.is_floating(field.type) and (mode == "nullable" or field.name not in not_null):
                 refuse_nan(field.name, table[field.name])
+    import pandas as pd
+
+    if mode == "pyarrow" and all(dtype is not None for dtype in dtypes.values()):
+        return table.to_pandas(types_mapper=pd.ArrowDtype, use_threads=threads > 1, ignore_metadata=True)
     own = table.select([name for name in table.column_names if dtypes[name] is None])
     try:
         df = own.to_pandas(use_threads=threads > 1, ignore_metadata=True)
@@ -216,8 +222,6 @@ def to_pandas(table, dtypes, not_null, mode, threads):
         raise
     if own.num_columns == table.num_columns:
         return df
-    import pandas as pd
-
     columns = {n: df[n] if dtypes[n] is None else dtypes[n].__from_arrow__(table[n]) for n in table.column_names}
     return pd.DataFrame(columns, index=range(table.num_rows), copy=False)
 
