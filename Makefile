@@ -10,7 +10,7 @@ LINT_VERSION := v2.15.0
 LINT := .cache/bin/golangci-lint-$(LINT_VERSION)
 
 # Where goroutines meet, or Go reads DuckDB's memory: these are tested under the race detector, which checks pointers too.
-RACE := ./internal/duck/... ./internal/step/python/... ./internal/parquet/... ./internal/run/... ./internal/engine/... ./internal/worker/... ./internal/ledger/... ./internal/monitor/... ./connector/postgres/...
+RACE := ./internal/duck/... ./internal/calls/... ./internal/step/python/... ./internal/parquet/... ./internal/run/... ./internal/engine/... ./internal/worker/... ./internal/ledger/... ./internal/monitor/... ./connector/postgres/...
 # The tests start servers and kill processes: they must end by themselves well before this.
 TEST_TIMEOUT := 60m
 
