@@ -25,13 +25,10 @@ func (p *planner) quantiles(key []string) (done bool, err error) {
 		return false, nil
 	}
 	ends, err := p.histogram(c)
-	count := int((t.bytes + chunkSize(t.bytes) - 1) / chunkSize(t.bytes))
-	if err != nil || count < 2 || len(ends)-1 < count && t.bytes/int64(max(len(ends)-1, 1)) > 2*chunkBytes {
+	size := chunkSize(t.bytes)
+	count := min(int((t.bytes+size-1)/size), len(ends)-1)
+	if err != nil || count < 2 || t.bytes/int64(count) > 2*chunkBytes {
 		return false, err
-	}
-	count = min(count, len(ends)-1)
-	if count < 2 {
-		return false, nil
 	}
 	var after []string
 	for i := range count {

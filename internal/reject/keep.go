@@ -3,6 +3,7 @@ package reject
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -75,18 +76,38 @@ func (k *copied) Chunk(i int) string { return k.where(fmt.Sprintf("%s = %d", ste
 
 func (k *copied) where(condition string) string {
 	if len(k.except) > 0 {
-		numbers := make([]string, len(k.except))
-		for i, n := range k.except {
-			numbers[i] = strconv.FormatInt(n, 10)
-		}
-		list := strings.Join(numbers, ", ")
-		if len(numbers) > mostCompared {
+		list := listed(k.except)
+		if len(k.except) > mostCompared {
 			list = "SELECT unnest([" + list + "])" // a hash table
 		}
 		condition += " AND rowid NOT IN (" + list + ")"
 	}
 	return fmt.Sprintf("(SELECT %s, %s FROM %s WHERE rowid >= %d AND rowid < %d AND %s LIMIT %d)",
 		strings.Join(k.items, ", "), step.Tag, k.table, k.from, k.to, condition, max(k.to-k.from, 1))
+}
+
+// listed writes numbers out for SQL.
+func listed(numbers []int64) string {
+	texts := make([]string, len(numbers))
+	for i, n := range numbers {
+		texts[i] = strconv.FormatInt(n, 10)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// Items select columns, with NULL in the place of those that are not read: they may hold what DuckDB cannot.
+func Items(columns drover.Schema, reads []string) []string {
+	out := make([]string, len(columns))
+	for i, c := range columns {
+		switch out[i] = duck.Ident(c.Name); {
+		case slices.Contains(reads, c.Name):
+		case c.Type == "":
+			out[i] = "NULL::BLOB AS " + out[i]
+		default:
+			out[i] = "NULL::" + c.Type + " AS " + out[i]
+		}
+	}
+	return out
 }
 
 // names are the columns' quoted names.
@@ -115,11 +136,11 @@ type keptRow struct {
 // kept returns the rows of culprits, which are sorted: those of a table in one query.
 func kept(ctx context.Context, rel connector.Keeper, batch []culprit) ([]keptRow, error) {
 	if k, ok := rel.(*copied); ok {
-		numbers := make([]string, len(batch))
+		numbers := make([]int64, len(batch))
 		for i, x := range batch {
-			numbers[i] = strconv.FormatInt(x.row, 10)
+			numbers[i] = x.row
 		}
-		return k.rows(ctx, strings.Join(numbers, ", "), len(batch))
+		return k.rows(ctx, numbers)
 	}
 	rows := make([]keptRow, len(batch))
 	for i, x := range batch {
@@ -133,30 +154,30 @@ func kept(ctx context.Context, rel connector.Keeper, batch []culprit) ([]keptRow
 
 // Row implements connector.Keeper.
 func (k *copied) Row(ctx context.Context, number int64) (chunk int, row string, err error) {
-	rows, err := k.rows(ctx, strconv.FormatInt(number, 10), 1)
+	rows, err := k.rows(ctx, []int64{number})
 	if err != nil {
 		return 0, "", err
 	}
 	return rows[0].chunk, rows[0].text, nil
 }
 
-// rows returns n rows, by the list of their numbers, in the table's order.
-func (k *copied) rows(ctx context.Context, numbers string, n int) ([]keptRow, error) {
+// rows returns rows by their numbers, in the table's order.
+func (k *copied) rows(ctx context.Context, numbers []int64) ([]keptRow, error) {
 	exprs := make([]string, len(k.columns))
 	for i, c := range k.columns {
 		exprs[i] = duck.Ident(c.Name) + " := " + duck.JSON(c.Type, duck.Ident(c.Name))
 	}
-	found, err := k.session.Texts(ctx, fmt.Sprintf("SELECT %s, to_json(struct_pack(%s))::VARCHAR FROM %s WHERE rowid IN (%s) ORDER BY rowid", step.Tag, strings.Join(exprs, ", "), k.table, numbers))
+	found, err := k.session.Texts(ctx, fmt.Sprintf("SELECT %s, to_json(struct_pack(%s))::VARCHAR FROM %s WHERE rowid IN (%s) ORDER BY rowid", step.Tag, strings.Join(exprs, ", "), k.table, listed(numbers)))
 	if err != nil {
 		return nil, err
 	}
-	if len(found) != n {
-		return nil, fmt.Errorf("the task has %d of the rows %s", len(found), numbers)
+	if len(found) != len(numbers) {
+		return nil, fmt.Errorf("the task has %d of the rows %s", len(found), listed(numbers))
 	}
-	rows := make([]keptRow, n)
+	rows := make([]keptRow, len(found))
 	for i, r := range found {
 		if r[0] == nil || r[1] == nil {
-			return nil, fmt.Errorf("the rows %s became no JSON objects", numbers)
+			return nil, fmt.Errorf("the rows %s became no JSON objects", listed(numbers))
 		}
 		if rows[i].chunk, err = strconv.Atoi(*r[0]); err != nil {
 			return nil, err

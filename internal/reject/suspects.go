@@ -10,7 +10,6 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
-	"github.com/droverdata/drover/internal/duck"
 	"github.com/droverdata/drover/internal/step"
 )
 
@@ -72,19 +71,9 @@ func (t Task) suspects(ctx context.Context, f *finder, in connector.Input, rows 
 // gather fills suspectTable; nil where a program fails, or nobody is suspected.
 func (t Task) gather(ctx context.Context, f *finder, in connector.Input, rows int64, programs []step.Program, reads []string) (*copied, error) {
 	some := &copied{session: in.Session, table: suspectTable, columns: in.Source, counts: make([]connector.Count, len(t.Attempt.Chunks))}
-	var read []string
-	for _, c := range in.Source {
-		name := duck.Ident(c.Name)
-		switch {
-		case slices.Contains(reads, c.Name):
-			read = append(read, name)
-		case c.Type == "":
-			name = "NULL::BLOB AS " + name
-		default:
-			name = "NULL::" + c.Type + " AS " + name
-		}
-		some.items = append(some.items, name)
-	}
+	some.items = Items(in.Source, reads)
+	looked := slices.DeleteFunc(slices.Clone(in.Source), func(c drover.Column) bool { return !slices.Contains(reads, c.Name) })
+	read := names(looked)
 	f.rel.Limit(0, rows, nil)
 	numbered := fmt.Sprintf("(SELECT *, row_number() OVER () - 1 AS %s FROM %s)", number, f.rel.All())
 	if k, ok := f.rel.(*copied); ok {
@@ -100,7 +89,7 @@ func (t Task) gather(ctx context.Context, f *finder, in connector.Input, rows in
 	}
 	// Rows that have the same values where the program looks fail in the same way. Values that are only equal, such as zeros of both signs, may not.
 	items, group := append(read, step.Tag, "["+number+"] AS "+number), ""
-	if !slices.ContainsFunc(in.Source, func(c drover.Column) bool { return slices.Contains(reads, c.Name) && !exact(c.Type) }) {
+	if !slices.ContainsFunc(looked, func(c drover.Column) bool { return !exact(c.Type) }) {
 		items, group = append(read, fmt.Sprintf("min(%[1]s) AS %[1]s, list(%[2]s) AS %[2]s", step.Tag, number)), " GROUP BY ALL"
 	}
 	statements = append(statements, fmt.Sprintf("CREATE OR REPLACE TEMP TABLE drover_suspects AS SELECT %s FROM %s WHERE %s IN (FROM %s)%s",

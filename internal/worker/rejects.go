@@ -9,7 +9,6 @@ import (
 
 	"github.com/droverdata/drover"
 	"github.com/droverdata/drover/connector"
-	"github.com/droverdata/drover/internal/duck"
 	"github.com/droverdata/drover/internal/protocol"
 	"github.com/droverdata/drover/internal/reject"
 	"github.com/droverdata/drover/internal/step"
@@ -171,20 +170,7 @@ func explainRow(ctx context.Context, explainer *sqlstep.Explainer, input drover.
 	if !raisedByDuckDB(why) || why.Column != "" {
 		return why
 	}
-	// Columns that no step reads may hold what DuckDB cannot.
-	columns := make([]string, 0, len(input)+1)
-	for _, c := range input {
-		name := duck.Ident(c.Name)
-		switch {
-		case slices.Contains(reads, c.Name):
-		case c.Type == "":
-			name = "NULL::BLOB AS " + name
-		default:
-			name = "NULL::" + c.Type + " AS " + name
-		}
-		columns = append(columns, name)
-	}
-	relation = "(SELECT " + strings.Join(append(columns, step.Tag), ", ") + " FROM " + relation + ")"
+	relation = "(SELECT " + strings.Join(append(reject.Items(input, reads), step.Tag), ", ") + " FROM " + relation + ")"
 	better, err := explainer.Explain(ctx, relation)
 	if err != nil || better == nil {
 		return why // the failure itself is what the user must see
