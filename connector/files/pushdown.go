@@ -33,26 +33,26 @@ func (r *relation) Pushdown(ctx context.Context, program step.Program, columns [
 		first = program.Calls[0].Before
 		p.Left = slices.Clone(program.Rest[len(first.Rest):]) // the filters behind the first call are not in its query
 	}
-	var sql string
+	scan := r.of([]int{0})
+	if r.chunks[0].By != nil { // the condition that picks the chunk's rows is no filter of the job's
+		scan = "(" + r.union(r.everything()) + ")"
+	}
+	sql := r.tally(scan)
 	if first.RowWise {
-		sql = first.Over(r.All())
+		sql = first.Over(sql)
 	} else {
-		sql = first.Chunk(r.Chunk(0), 0)
+		sql = first.Chunk(sql, 0)
 	}
 	plan, err := r.plan(ctx, sql)
 	if err != nil {
 		return p, fmt.Errorf("ask DuckDB how it scans the files: %w", err)
 	}
 	var left []string
-	drovers := own
-	if by := r.chunks[0].By; by != nil {
-		drovers = append(slices.Clone(own), by.Column+"=") // picks the chunk's rows
-	}
 	for _, o := range plan {
 		o.walk(func(o operator) {
-			p.Filters = add(p.Filters, o.Info.Filters, drovers)
+			p.Filters = add(p.Filters, o.Info.Filters)
 			if strings.TrimSpace(o.Name) == "FILTER" {
-				left = add(left, o.Info.Expression, drovers)
+				left = add(left, o.Info.Expression)
 			}
 		})
 	}
@@ -82,11 +82,11 @@ func (o operator) walk(visit func(operator)) {
 	}
 }
 
-// own are the beginnings of conditions that are drover's: that pick a chunk's rows of a file, and that count rows.
+// own are the beginnings of conditions that are drover's: that pick a chunk's rows of a file by their numbers, and that count rows.
 var own = []string{"file_row_number>=", "drover_counted"}
 
 // add adds one text, or a list of them, each once and without those that begin like drover's own.
-func add(list []string, data gojson.RawMessage, drovers []string) []string {
+func add(list []string, data gojson.RawMessage) []string {
 	var one string
 	var many []string
 	if gojson.Unmarshal(data, &one) == nil {
@@ -95,7 +95,7 @@ func add(list []string, data gojson.RawMessage, drovers []string) []string {
 		return list
 	}
 	for _, text := range many {
-		mine := slices.ContainsFunc(drovers, func(head string) bool { return strings.HasPrefix(text, head) })
+		mine := slices.ContainsFunc(own, func(head string) bool { return strings.HasPrefix(text, head) })
 		if text != "" && !mine && !slices.Contains(list, text) {
 			list = append(list, text)
 		}

@@ -23,6 +23,8 @@ func TestPushdownTellsWhatReachesTheScan(t *testing.T) {
 		{dir + "/a.parquet", "id = 1 OR t = 'x3'", "", "((id = 1) OR (t = 'x3'))", true, ""},
 		{dir + "/a.parquet", "d > 1", "d>1.0", "", true, "id"},
 		{dir + "/csv", "id > 7", "", "(id > 7)", false, ""},
+		{dir + "/csv", "d > 7", "", "(d > 7.0)", false, "id"},
+		{dir + "/a.parquet", "id > 1", "id>1", "", true, "id"},
 	} {
 		r := mustRead(t, In(c.path), drover.Chunking{By: c.by})
 		program := step.Program{SQL: "SELECT id FROM " + step.Input() + " WHERE " + c.where, RowWise: true}
