@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,21 @@ func texts(t *testing.T, s *Session, sql string) string {
 			}
 			out = append(out, strings.Join(row, "|"))
 		}
+	}
+}
+
+// Every file is read once: what a session kept of it would only take the memory, and the time to fill it.
+func TestASessionKeepsNothingOfTheFilesThatItRead(t *testing.T) {
+	s := open(t, Options{})
+	path := Literal(filepath.Join(t.TempDir(), "rows.parquet"))
+	if err := s.Exec(t.Context(), "COPY (SELECT range FROM range(100000)) TO "+path+" (FORMAT parquet)"); err != nil {
+		t.Fatal(err)
+	}
+	if got := texts(t, s, "SELECT sum(range) FROM read_parquet("+path+")"); got != "4999950000" {
+		t.Fatalf("the sum is %s", got)
+	}
+	if got := texts(t, s, "SELECT count(*) FROM duckdb_external_file_cache()"); got != "0" {
+		t.Errorf("%s ranges of the file are kept", got)
 	}
 }
 

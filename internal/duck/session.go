@@ -66,6 +66,8 @@ func Open(ctx context.Context, o Options) (*Session, error) {
 		// A missing extension must be a clear error, never a download.
 		"autoinstall_known_extensions": "false",
 		"autoload_known_extensions":    "false",
+		// It keeps what was read of Parquet files, in fresh memory, and nobody reads a file twice that the kernel does not keep, too.
+		"enable_external_file_cache": "false",
 	}
 	if o.TempDir != "" {
 		// DuckDB's own limit is what the disk has room for when it first spills: it calls that memory, and other processes fill disks too.

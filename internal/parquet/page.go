@@ -21,8 +21,9 @@ const (
 	minPageRows = 256
 	// trialRows is how many rows a page needs to decide between dictionary and PLAIN for its column chunk.
 	trialRows = 512
-	// trialPages is how many pages of a column chunk are stored after one that the codec did not make smaller by one part in leastGain.
-	trialPages, leastGain = 15, 32
+	// trialPages is how many pages of a column chunk are stored after one that the codec did not make smaller by one part in leastGain: what less
+	// saves of the writing is less than it takes.
+	trialPages, leastGain = 15, 8
 )
 
 // mode is how the pages of a column chunk are encoded.
@@ -248,7 +249,7 @@ func (w *Writer) plain(c *chunk, col *Column, n int) []byte {
 }
 
 // emit compresses a data page and keeps it until its row group is written. A page of a column chunk whose page shortly before did not become smaller is stored:
-// codes and floating-point numbers mostly do not, and the trial costs more than to encode them.
+// codes, floating-point numbers and times mostly do not, and the trial costs more than to encode them.
 func (w *Writer) emit(c *chunk, payload []byte, n, encoding int32) error {
 	if c.stored > 0 && w.scratch.codec.store != nil {
 		c.stored--
