@@ -144,7 +144,7 @@ func (s *source) chunkFiles(ctx context.Context, session *duck.Session, sv *surv
 // cutFile makes chunks of neighbouring row groups.
 func (s *source) cutFile(ctx context.Context, session *duck.Session, sv *survey, whole piece, chunking drover.Chunking, key string, emit emitter) error {
 	p := whole.path(sv.Roots)
-	shapes, _, err := parquetShapes(ctx, session, []string{p})
+	shapes, _, err := sv.shapes(ctx, session, []string{p})
 	if err != nil {
 		return err
 	}

@@ -58,6 +58,9 @@ func (l *looking) add(ctx context.Context, batch []file) error {
 				return err
 			}
 		}
+		if l.sv.Shape = nil; len(l.columns.kinds) == 1 {
+			l.sv.Shape = shapes[0]
+		}
 		return l.hive.declare(ctx, l.session, paths)
 	}
 	for i, p := range paths {

@@ -141,7 +141,7 @@ func (s *source) shape(ctx context.Context, r *relation, paths []string) error {
 	}
 	switch r.sv.Format {
 	case formatParquet:
-		shapes, at, err := parquetShapes(ctx, r.session, paths)
+		shapes, at, err := r.sv.shapes(ctx, r.session, paths)
 		if err != nil {
 			return err
 		}

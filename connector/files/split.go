@@ -52,7 +52,7 @@ func (s *source) Split(ctx context.Context, state gojson.RawMessage, chunk conne
 // halve cuts a piece of a Parquet file between two of its row groups; high is nil if it has but one.
 func halve(ctx context.Context, session *duck.Session, sv *survey, p piece) (low, high []piece, err error) {
 	path := p.path(sv.Roots)
-	shapes, _, err := parquetShapes(ctx, session, []string{path})
+	shapes, _, err := sv.shapes(ctx, session, []string{path})
 	if err != nil || shadowed(shapes[0]) {
 		return nil, nil, err
 	}

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
 	"hash"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/droverdata/drover"
+	"github.com/droverdata/drover/internal/duck"
 )
 
 // batchFiles is how many files are looked at with one query.
@@ -25,6 +27,8 @@ type survey struct {
 	Dialect *dialect `json:"dialect,omitempty"`
 	// Keys is what the records of JSON files have.
 	Keys drover.Schema `json:"keys,omitempty"`
+	// Shape is the columns of every Parquet file, where all have the same ones: nobody has to ask the files again.
+	Shape shape `json:"shape,omitempty"`
 	// Types is the CSV columns whose types the job declares.
 	Types drover.Schema `json:"types,omitempty"`
 	// Files, Bytes and Digest tell whether the list of files is still the same.
@@ -35,6 +39,14 @@ type survey struct {
 	schema drover.Schema
 	// staged is set where the files are a sink's own, of a run: how their texts are compressed, which their names do not say.
 	staged string
+}
+
+// shapes is parquetShapes for files of the survey.
+func (sv *survey) shapes(ctx context.Context, s *duck.Session, paths []string) ([]shape, []int, error) {
+	if sv.Shape != nil {
+		return []shape{sv.Shape}, make([]int, len(paths)), nil
+	}
+	return parquetShapes(ctx, s, paths)
 }
 
 // listing digests a list of files: names, sizes, times.
