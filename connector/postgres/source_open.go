@@ -22,6 +22,7 @@ type relation struct {
 	about    *description
 	columns  []column // of the schema, in its order
 	chunks   []bounds
+	rows     []int64 // of each chunk, as planned
 	snapshot string
 	spool    *spooled // nil: the chunks are read from the server
 	kept     *kept    // nil until Keep
@@ -66,7 +67,7 @@ func (s *source) Open(ctx context.Context, session *duck.Session, schema drover.
 		if err := json.Unmarshal(c.Bounds, &b); err != nil {
 			return nil, fmt.Errorf("decode the bounds of chunk %s: %w", c.Key, err)
 		}
-		r.chunks = append(r.chunks, b)
+		r.chunks, r.rows = append(r.chunks, b), append(r.rows, c.Rows)
 	}
 	if st.Spool != "" {
 		if err := r.openSpool(st.Spool); err != nil {
@@ -221,6 +222,10 @@ func (r *relation) feed(columns, chunks []int) (feed, error) {
 	}
 	conn, err := r.take()
 	if err != nil {
+		return feed{}, err
+	}
+	if err := r.pass(conn, p); err != nil {
+		r.give(conn, err)
 		return feed{}, err
 	}
 	return r.src.copyOut(conn.PgConn(), p, r.count, func(err error) { r.give(conn, err) }), nil

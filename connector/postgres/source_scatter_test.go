@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/droverdata/drover"
@@ -26,6 +28,50 @@ func TestScatteredValuesAskForFewTasks(t *testing.T) {
 		s := openTestSource(t, Table(string(u), c.table))
 		if got, err := s.FewTasks(t.Context(), c.chunking); err != nil || got != c.want {
 			t.Errorf("%s %+v: %v, %v", c.table, c.chunking, got, err)
+		}
+	}
+}
+
+func TestScatteredValuesOfMuchOfATableAreReadByAPassOverIt(t *testing.T) {
+	u, conn := database(t, `CREATE TABLE t (id int PRIMARY KEY, tidy int, wild int, pad text);
+		INSERT INTO t SELECT i, i / 1000, (i::bigint * 7919 % 100)::int, repeat('x', 100) FROM generate_series(1, 100000) i;
+		CREATE INDEX ON t (tidy); CREATE INDEX ON t (wild); ANALYZE t`)
+	// With this the planner would rather fetch each row by the index than read the table from end to end.
+	execSQL(t, conn, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET random_page_cost = 0.1', current_database()); END $$")
+	for _, c := range []struct {
+		by         string
+		from, upto int // of the chunks
+		passes     int64
+	}{
+		{"wild", 0, 50, 1},
+		{"wild", 50, 60, 0},
+		{"tidy", 0, 50, 0},
+	} {
+		s := openTestSource(t, Table(string(u), "t"))
+		schema, err := s.Schema(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, chunks := cutAll(t, s, drover.Chunking{By: c.by})
+		session := newSession(t)
+		opened, err := s.Open(t.Context(), session, schema, st, chunks[c.from:c.upto])
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := session.Texts(t.Context(), "SELECT count(*) FROM "+opened.All())
+		if want := fmt.Sprint((c.upto - c.from) * 1000); err != nil || (*rows[0][0] != want && c.by == "wild") {
+			t.Errorf("%+v: %s rows, %v", c, *rows[0][0], err)
+		}
+		var passes int64
+		var indexes, bitmaps string
+		used := opened.(*relation).idle[0]
+		err = used.QueryRow(t.Context(), `SELECT seq_scan, current_setting('enable_indexscan'), current_setting('enable_bitmapscan')
+			FROM pg_stat_xact_user_tables WHERE relname = 't'`).Scan(&passes, &indexes, &bitmaps)
+		if err = errors.Join(err, opened.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if passes != c.passes || indexes != "on" || bitmaps != "on" {
+			t.Errorf("%+v: %d passes; the next statement has index scans %s, bitmap scans %s", c, passes, indexes, bitmaps)
 		}
 	}
 }

@@ -18,6 +18,9 @@ type reading struct {
 	// fields is how many fields each tuple has: the columns that were asked for, and one more that says the chunk where added is set.
 	fields int
 	added  bool
+	// The last statement reads the chunks of shared, which are values of the column by; without shared there is none like it.
+	by     string
+	shared []int
 }
 
 // statements returns the COPY statements that read columns of chunks.
@@ -65,6 +68,7 @@ func (r *relation) statements(columns, chunks []int) (reading, error) {
 	}
 	if shared != nil {
 		p.statements = append(p.statements, together)
+		p.by, p.shared = r.chunks[shared[0]].By, shared
 	}
 	return p, nil
 }
