@@ -19,6 +19,9 @@ import (
 const (
 	// sampleRows is about how many rows an estimate of partitions looks at, and sampleChunkRows the most of one chunk.
 	sampleRows, sampleChunkRows = 400_000, 100_000
+	// glanceRows is the most rows of one chunk at a first look. There is no second one where it shows at most one in plenty of the files that the
+	// sink may get: rows that are sorted would show sampleChunkRows/glanceRows times as many then.
+	glanceRows, plenty = 16_384, 20
 	// A sample is of at least so many chunks, where there are, and at most of maxSample.
 	minSample, maxSample = 4, 64
 	// sampleTime bounds the estimate: a source may have to scan a table for each chunk.
@@ -96,11 +99,13 @@ func Layout(ctx context.Context, b *bind.Bound, env connector.Env, state json.Ra
 	if _, err := sink.Spools(b.Output); err != nil {
 		l.Unspoolable = err.Error()
 	}
-	seen, err := look(ctx, b, env, state, sink.Partitions(), sample)
+	err = look(ctx, b, env, state, sink.Partitions(), sample, func(s seen) (enough bool) {
+		l.Partitions, l.Files = s.estimate(sample, l.Tasks)
+		return l.Files <= l.Budget/plenty
+	})
 	if err != nil {
 		return l, false, fmt.Errorf("estimate the number of partitions: %w", err)
 	}
-	l.Partitions, l.Files = seen.estimate(sample, l.Tasks)
 	return l, true, nil
 }
 
@@ -131,29 +136,43 @@ type seen struct {
 
 type partition struct{ rows, chunks int64 }
 
-// look counts the rows of some chunks by partition, until its time is up or a chunk cannot be read: the task that reads it will tell why.
-func look(ctx context.Context, b *bind.Bound, env connector.Env, state json.RawMessage, columns []string, sample *Sample) (seen, error) {
-	s := seen{whole: true, by: map[string]*partition{}}
+// look counts the rows of some chunks by partition, until its time is up or a chunk cannot be read: the task that reads it will tell why. It looks
+// again, at more rows, where a glance is not enough.
+func look(ctx context.Context, b *bind.Bound, env connector.Env, state json.RawMessage, columns []string, sample *Sample, enough func(seen) bool) error {
 	session, err := duck.Open(ctx, duck.Options{Memory: memory.Divide(env.Memory).Duck, TempDir: env.TempDir, Timezone: env.Timezone})
 	if err != nil {
-		return s, err
+		return err
 	}
 	defer session.Close()
 	limited, cancel := context.WithTimeout(ctx, sampleTime)
 	defer cancel()
-	for _, c := range sample.some() {
-		if !b.Program.RowWise && (c.Bytes == 0 || c.Bytes > sampleWhole) {
-			continue
+	chunks := sample.some()
+	looks := []int{glanceRows, sampleChunkRows}
+	if !b.Program.RowWise {
+		looks = looks[1:] // either reads whole chunks
+	}
+	for i, rows := range looks {
+		s := seen{whole: true, by: map[string]*partition{}}
+		for _, c := range chunks {
+			if !b.Program.RowWise && (c.Bytes == 0 || c.Bytes > sampleWhole) {
+				continue
+			}
+			if err = s.add(limited, b, session, state, columns, c, rows); err != nil {
+				break
+			}
 		}
-		if err := s.add(limited, b, session, state, columns, c); err != nil {
-			return s, ctx.Err() // nil unless the run itself is being stopped
+		if err != nil && i > 0 {
+			break // a whole glance says more than a part of a look
+		}
+		if enough(s) || s.whole || err != nil {
+			break
 		}
 	}
-	return s, nil
+	return ctx.Err() // nil unless the run itself is being stopped
 }
 
-// add counts the rows of one chunk.
-func (s *seen) add(ctx context.Context, b *bind.Bound, session *duck.Session, state json.RawMessage, columns []string, c connector.Chunk) error {
+// add counts the rows of one chunk, up to so many.
+func (s *seen) add(ctx context.Context, b *bind.Bound, session *duck.Session, state json.RawMessage, columns []string, c connector.Chunk, most int) error {
 	rel, err := b.Source.Open(ctx, session, b.Input, state, []connector.Chunk{c})
 	if err != nil {
 		return err
@@ -165,7 +184,7 @@ func (s *seen) add(ctx context.Context, b *bind.Bound, session *duck.Session, st
 		keys[i] = duck.Ident(name)
 	}
 	list := strings.Join(keys, ", ")
-	rows, err := session.Texts(ctx, fmt.Sprintf("SELECT hash(%[1]s), count(*) FROM (SELECT %[1]s FROM (%[2]s) LIMIT %[3]d) GROUP BY 1", list, in.Query(1), sampleChunkRows))
+	rows, err := session.Texts(ctx, fmt.Sprintf("SELECT hash(%[1]s), count(*) FROM (SELECT %[1]s FROM (%[2]s) LIMIT %[3]d) GROUP BY 1", list, in.Query(1), most))
 	if err != nil {
 		return err
 	}
@@ -186,7 +205,7 @@ func (s *seen) add(ctx context.Context, b *bind.Bound, session *duck.Session, st
 		p.chunks++
 		s.pairs++
 	}
-	s.whole = s.whole && read < sampleChunkRows
+	s.whole = s.whole && read < int64(most)
 	return nil
 }
 
