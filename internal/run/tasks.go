@@ -16,12 +16,13 @@ const (
 	fewTasksBytes   = 512 << 20
 	fewTasksChunks  = 2_000
 	fewTasksPerSlot = 2
-	// The same for a source of at least passLeast that every task passes over wholly: one task a slot, but two where there is one slot, so that a failure
-	// costs no more than half. Passes over less cost less than a second driver that finds nothing to do.
+	// The same for a source of at least passLeast that every task passes over wholly: one task a slot. Passes over less cost less than a second driver that
+	// finds nothing to do.
 	passBytes  = 2 << 30
 	passChunks = 8_000
 	passLeast  = 256 << 20
-	passTasks  = 2
+	// Where steps see whole chunks, a pass is little beside their work: two tasks at least, so that a failure costs no more than half.
+	passTasks = 2
 	// spoolBytes is the most estimated input of a task that writes a spool. Every merge task opens every spool.
 	spoolBytes = 256 << 20
 	// A merge task reads at most mergeBytes of spools, and no task is smaller than mergeLeast only so that all slots have some.
@@ -38,6 +39,7 @@ const (
 	manyTasks packing = iota
 	fewTasks          // because of the sink
 	fewPasses         // because of the source
+	onePass           // because of the source, for steps that cost less than a pass
 )
 
 // packing decides how many tasks are best for the source and the sink.
@@ -47,8 +49,13 @@ func (r *runner) packing(ctx context.Context) (packing, error) {
 	}
 	if source, ok := r.bound.Source.(connector.TaskSaver); ok {
 		few, err := source.FewTasks(ctx, r.o.Job.Frame.Chunk)
-		if few || err != nil {
-			return fewPasses, err
+		switch {
+		case err != nil:
+			return manyTasks, err
+		case few && r.bound.Program.RowWise:
+			return onePass, nil
+		case few:
+			return fewPasses, nil
 		}
 	}
 	return manyTasks, nil
@@ -61,8 +68,11 @@ func taskSize(bytes, chunks, slots int64, how packing) (maxBytes int64, maxChunk
 		return packed(bytes, chunks, slots, taskBytes)
 	}
 	pieces, mostBytes, mostChunks := slots*fewTasksPerSlot, int64(fewTasksBytes), int64(fewTasksChunks)
-	if how == fewPasses && bytes >= passLeast {
-		pieces, mostBytes, mostChunks = max(slots, passTasks), passBytes, passChunks
+	if how != fewTasks && bytes >= passLeast {
+		pieces, mostBytes, mostChunks = slots, passBytes, passChunks
+		if how == fewPasses {
+			pieces = max(slots, passTasks)
+		}
 	}
 	perTask := (chunks + pieces - 1) / pieces
 	// Chunks differ: a quarter more than an equal share keeps the last of a task's chunks from being left over. Of few chunks an equal share may hold one and

@@ -66,21 +66,25 @@ func TestPartitionedFilesTakeFewTasks(t *testing.T) {
 func TestScatteredValuesTakeOneTaskASlot(t *testing.T) {
 	for _, c := range []struct {
 		zips, bytes, slots int64
+		how                packing
 		want               int
 	}{
-		{3_000, 300 << 10, 1, 2},
-		{3_000, 300 << 10, 2, 2},
-		{3_000, 300 << 10, 4, 4},
-		{40_000, 8 << 10, 2, 5},
-		{300, 300 << 10, 2, 4},
-		{30_000, 300 << 10, 2, 5},
+		{3_000, 300 << 10, 1, onePass, 1},
+		{3_000, 300 << 10, 1, fewPasses, 2},
+		{3_000, 300 << 10, 2, onePass, 2},
+		{3_000, 300 << 10, 2, fewPasses, 2},
+		{3_000, 300 << 10, 4, fewPasses, 4},
+		{40_000, 8 << 10, 2, onePass, 5},
+		{300, 300 << 10, 2, onePass, 4},
+		{30_000, 300 << 10, 1, onePass, 5},
+		{30_000, 300 << 10, 2, fewPasses, 5},
 	} {
 		zips := make([]int64, c.zips)
 		for i := range zips {
 			zips[i] = c.bytes + int64(i%7)<<10
 		}
-		if got := tasks(zips, c.slots, fewPasses); len(got) != c.want {
-			t.Errorf("%d values of %d bytes on %d slots make %d tasks, not %d", c.zips, c.bytes, c.slots, len(got), c.want)
+		if got := tasks(zips, c.slots, c.how); len(got) != c.want {
+			t.Errorf("%+v: %d tasks", c, len(got))
 		}
 	}
 }
