@@ -249,7 +249,13 @@ func (w *Worker) openStage(ctx context.Context, task protocol.Task) error {
 		s.sink = &discard{expect: task.Stage.Rehearse, source: task.Stage.Input}
 		return nil
 	}
-	return s.openSink(ctx, w.registry, task, env)
+	if err := s.openSink(ctx, w.registry, task, env); err != nil {
+		return err
+	}
+	if w.overrun != nil && s.native() {
+		s.closers = append(s.closers, keepIdle(max(task.Threads, 1)))
+	}
+	return nil
 }
 
 // openSessions opens the stage's session, and where functions stand between source and sink another one for the source, and the functions.
