@@ -82,7 +82,7 @@ func run(ctx context.Context, c config, only, results string) error {
 	var report strings.Builder
 	fmt.Fprintf(&report, "# Results\n\nWritten by `make bench`%s: %d rounds, turn by turn, medians; %d threads or workers on %d cores, %s/%s, %s.\n",
 		map[bool]string{true: " with `BENCH=-quick`, which tells nothing"}[c.quick], c.rounds, c.threads, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
-	report.WriteString("CPU is that of the measured processes; the Postgres server's is told apart. Memory is the peak of the whole process tree (sum of Pss, looked at every 40 ms).\nRatios are the median of the rounds' own.\n")
+	report.WriteString("CPU is that of the measured processes; the Postgres server's is told apart. Memory is the peak of the whole process tree (sum of Pss, looked at each 40 ms in which more is resident than ever before).\nRatios are the median of the rounds' own.\n")
 	benchmarks := []benchmark{{"taxi", taxi}, {"companies", companies}, {"companies-pandas", companiesPandas}, {"transfer", transfer}, {"chunks", chunks}, {"drivers", drivers}, {"memory", caps}}
 	if only != "" && !slices.ContainsFunc(benchmarks, func(b benchmark) bool { return b.name == only }) {
 		return fmt.Errorf("there is no benchmark %q", only)
