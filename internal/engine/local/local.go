@@ -131,6 +131,9 @@ func (e *Engine) Close() error {
 	idle := e.idle
 	e.idle = nil
 	e.mu.Unlock()
+	for _, p := range idle { // all leave at once
+		_ = p.in.Close()
+	}
 	var errs []error
 	for _, p := range idle {
 		errs = append(errs, p.end())
