@@ -337,10 +337,6 @@ type Rehearser interface {
 	Rehearse(ctx context.Context, in Input) (bytes int64, err error)
 }
 
-// Native is a Source or a Sink whose rows DuckDB's own threads read or write, which call into Go in between; others read or write beside them, in
-// goroutines of their own. It is optional.
-type Native interface{ Native() }
-
 // Recounter is a Relation whose rows may be read once more, and are the same. It is optional.
 type Recounter interface {
 	Relation

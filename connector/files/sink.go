@@ -37,9 +37,6 @@ func openSink(spec *Sink, env connector.Env) (*sink, error) {
 	return &sink{spec: spec, env: env, store: store, root: root}, nil
 }
 
-// Native implements connector.Native.
-func (*sink) Native() {}
-
 // Close implements connector.Sink.
 func (*sink) Close() error { return nil }
 

@@ -72,9 +72,6 @@ func (s *source) with(ctx context.Context, f func(*duck.Session) error) error {
 	return f(s.session)
 }
 
-// Native implements connector.Native.
-func (*source) Native() {}
-
 func (s *source) survey(ctx context.Context) (*survey, error) {
 	err := s.with(ctx, func(session *duck.Session) (err error) {
 		if s.found == nil {

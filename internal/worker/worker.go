@@ -249,13 +249,7 @@ func (w *Worker) openStage(ctx context.Context, task protocol.Task) error {
 		s.sink = &discard{expect: task.Stage.Rehearse, source: task.Stage.Input}
 		return nil
 	}
-	if err := s.openSink(ctx, w.registry, task, env); err != nil {
-		return err
-	}
-	if w.overrun != nil && s.native() {
-		s.closers = append(s.closers, keepIdle(max(task.Threads, 1)))
-	}
-	return nil
+	return s.openSink(ctx, w.registry, task, env)
 }
 
 // openSessions opens the stage's session, and where functions stand between source and sink another one for the source, and the functions.
