@@ -163,8 +163,21 @@ func fill(b []byte) {
 	}
 }
 
+// copyRows copies values of ascending rows.
 func copyRows[T any](dst []T, src *[duck.VectorSize]T, rows []uint16) {
-	dst = dst[:len(rows)]
+	n := len(rows)
+	dst = dst[:n]
+	if first := int(rows[0]); int(rows[n-1])-first == n-1 {
+		copy(dst, src[first:])
+		return
+	}
+	for len(rows) >= 4 && len(dst) >= 4 {
+		dst[0] = src[rows[0]%duck.VectorSize]
+		dst[1] = src[rows[1]%duck.VectorSize]
+		dst[2] = src[rows[2]%duck.VectorSize]
+		dst[3] = src[rows[3]%duck.VectorSize]
+		dst, rows = dst[4:], rows[4:]
+	}
 	for j, i := range rows {
 		dst[j] = src[i%duck.VectorSize]
 	}

@@ -47,13 +47,17 @@ func (e *extent) numbers(c *Column, staged []byte, n int) {
 func extremes[T cmp.Ordered](e *extent, values []T, bits func(T) uint64, o order) {
 	lo, hi, nan := values[0], values[0], false
 	for _, v := range values {
-		if v < lo {
+		if v >= lo && v <= hi {
+			continue // nearly always, and never NaN
+		}
+		switch {
+		case v < lo:
 			lo = v
-		}
-		if v > hi {
+		case v > hi:
 			hi = v
+		default:
+			nan = true
 		}
-		nan = nan || v != v // of numbers, NaN alone differs from itself
 	}
 	if nan {
 		e.none = true // parquet.thrift, TypeDefinedOrder: NaNs are not written to min or max
