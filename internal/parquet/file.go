@@ -103,7 +103,11 @@ func (w *Writer) flushGroup(f *file) (err error) {
 	f.count++
 	f.rows += f.groupRows
 	f.groupRows = 0
-	return w.drain(out)
+	if err := w.drain(out); err != nil {
+		return err
+	}
+	writeBack(out)
+	return nil
 }
 
 // writeChunk writes one column chunk and its ColumnChunk, and returns its size.
