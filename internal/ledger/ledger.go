@@ -189,9 +189,12 @@ type Totals struct {
 	// RowsRejected is of finished chunks too.
 	RowsRejected int64
 	PeakMemory   int64
-	// PendingBytes and PendingRows are estimates of what is not finished.
+	// PendingRows and PendingBytes are estimates of the unfinished chunks.
 	PendingRows, PendingBytes int64
 }
+
+// Unfinished is the number of chunks that are to be done still, those included that somebody runs: he may be dead.
+func (t Totals) Unfinished() int64 { return t.Chunks[Pending] + t.Chunks[Running] }
 
 // Total is the number of chunks that count: all but split ones.
 func (t Totals) Total() int64 {

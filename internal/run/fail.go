@@ -90,7 +90,7 @@ func (r *runner) chunksFailed(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read the run's totals from the ledger: %w", err)
 		}
-		if t.Chunks[ledger.Pending]+t.Chunks[ledger.Running] > 0 {
+		if t.Unfinished() > 0 {
 			message = fmt.Sprintf("%d chunks failed, and limits.max_errors is %d", t.Chunks[ledger.ChunkError], most)
 		}
 	}

@@ -113,14 +113,14 @@ func (r *runner) newPool(ctx context.Context, stage int, totals ledger.Totals, s
 	}
 	p.rejected = totals.RowsRejected
 	p.want = ledger.Want{Worker: r.driver, Stage: stage, Lease: r.o.Lease, MaxChunks: 1}
-	pending := totals.Chunks[ledger.Pending]
+	chunks := totals.Unfinished()
 	switch {
 	case stage > 0:
 		// A merge chunk is a task. --only and --limit-chunks name chunks of the source.
 		p.stage.SourceState, p.oversized = r.exchange.state, math.MaxInt64
 		return p, nil
 	case p.stage.ToSpools:
-		p.want.MaxBytes, p.want.MaxChunks = packed(totals.PendingBytes, pending, int64(slots), spoolBytes)
+		p.want.MaxBytes, p.want.MaxChunks = packed(totals.PendingBytes, chunks, int64(slots), spoolBytes)
 	default:
 		var how packing
 		err := r.patiently(ctx, theSource, lost, func() (err error) {
@@ -130,7 +130,7 @@ func (r *runner) newPool(ctx context.Context, stage int, totals ledger.Totals, s
 		if err != nil {
 			return nil, fmt.Errorf("decide how chunks are packed into tasks: %w", err)
 		}
-		p.want.MaxBytes, p.want.MaxChunks = taskSize(totals.PendingBytes, pending, int64(slots), how)
+		p.want.MaxBytes, p.want.MaxChunks = taskSize(totals.PendingBytes, chunks, int64(slots), how)
 	}
 	p.want.Only = r.onlyKeys()
 	if r.o.LimitChunks > 0 {
@@ -249,7 +249,7 @@ func (p *pool) over(ctx context.Context, draining bool) (end, error, bool) {
 	if err != nil {
 		return 0, fmt.Errorf("read the run's totals from the ledger: %w", err), true
 	}
-	open := t.Chunks[ledger.Pending] + t.Chunks[ledger.Running]
+	open := t.Unfinished()
 	maxErrors := p.o.Job.Limits.MaxErrors
 	switch {
 	case p.mostRejected >= 0 && (t.RowsRejected > p.mostRejected || p.overRejected()):

@@ -357,7 +357,7 @@ func (r *runner) summary(ctx context.Context, interrupted bool) (Summary, error)
 func countsOf(t ledger.Totals) Counts {
 	return Counts{
 		Total: t.Total(), Finished: t.Chunks[ledger.ChunkFinished], Error: t.Chunks[ledger.ChunkError],
-		Pending: t.Chunks[ledger.Pending] + t.Chunks[ledger.Running],
+		Pending: t.Unfinished(),
 	}
 }
 

@@ -100,3 +100,19 @@ func TestOnlyAChunkThatOthersWouldWaitForIsSplitBeforeItRuns(t *testing.T) {
 		}
 	}
 }
+
+// TestChunksOfADeadDriverArePackedAsThoseThatNobodyBegan: their leases run out, and who resumes the run would otherwise make a task of each.
+func TestChunksOfADeadDriverArePackedAsThoseThatNobodyBegan(t *testing.T) {
+	size := func(state ledger.ChunkState) ledger.Want {
+		r, _, _ := plannable(t, &fickleSource{}, &awaySink{})
+		p, err := r.newPool(t.Context(), 0, ledger.Totals{Chunks: map[ledger.ChunkState]int64{state: 3000}, PendingBytes: 300 << 20}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.want
+	}
+	fresh, left := size(ledger.Pending), size(ledger.Running)
+	if left.MaxChunks != fresh.MaxChunks || left.MaxBytes != fresh.MaxBytes || fresh.MaxChunks < 100 {
+		t.Errorf("tasks of %d chunks, and of %d after a crash", fresh.MaxChunks, left.MaxChunks)
+	}
+}
