@@ -37,7 +37,7 @@ func main() {
 	threads := flag.Int("threads", min(runtime.NumCPU(), 2), "threads of the rivals, workers of drover")
 	rounds := flag.Int("rounds", 5, "how often each is run")
 	quick := flag.Bool("quick", false, "little data, one round: to try the harness, not to learn anything")
-	only := flag.String("only", "", "one of taxi, companies, companies-pandas, transfer, chunks, drivers, memory")
+	only := flag.String("only", "", "one of taxi, companies, companies-pandas, transfer, chunks, drivers, memory; the results of the others stay")
 	results := flag.String("results", "bench/RESULTS.md", "where the results go; empty: standard output alone")
 	duckdb := flag.String("duckdb", "", "internal: run this DuckDB `query` and end")
 	flag.Parse()
@@ -88,6 +88,7 @@ func run(ctx context.Context, c config, only, results string) error {
 		return fmt.Errorf("there is no benchmark %q", only)
 	}
 	var failed error
+	var alone string // what the only one says
 	for _, b := range benchmarks {
 		if only != "" && b.name != only {
 			continue
@@ -97,13 +98,29 @@ func run(ctx context.Context, c config, only, results string) error {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", b.name, err))
 			continue
 		}
+		alone = text
 		report.WriteString("\n" + text)
 		fmt.Println("\n" + text)
 	}
-	if results != "" && failed == nil {
-		if err := os.WriteFile(results, []byte(report.String()), 0o644); err != nil {
-			return err
-		}
+	if results == "" || failed != nil {
+		return failed
 	}
-	return failed
+	text := report.String()
+	if old, err := os.ReadFile(results); err == nil && only != "" {
+		text = replaced(string(old), only, fmt.Sprintf("%s\nMeasured by itself, later: %d rounds.\n", alone, c.rounds))
+	}
+	return os.WriteFile(results, []byte(text), 0o644)
+}
+
+// replaced is results in which one part is another text, or is the last if there was none.
+func replaced(results, part, text string) string {
+	const heading = "\n## "
+	parts := strings.Split(results, heading)
+	text = strings.TrimPrefix("\n"+text, heading)
+	i := slices.IndexFunc(parts, func(p string) bool { return strings.HasPrefix(p, part+":") })
+	if i < 0 {
+		return strings.Join(append(parts, text), heading)
+	}
+	parts[i] = text
+	return strings.Join(parts, heading)
 }

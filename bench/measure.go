@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -67,6 +68,7 @@ func (m match) once(ctx context.Context, c contestant) (sample, error) {
 			return sample{}, fmt.Errorf("prepare: %w", err)
 		}
 	}
+	syscall.Sync() // what the one before wrote is not written to the disk in this one's time
 	if m.server == nil {
 		return c.run(ctx)
 	}
